@@ -1,0 +1,246 @@
+-- The tables. All are closed to everybody but the functions of the schema hdms and the worker.
+-- No triggers, no circular foreign keys, no seed rows, a primary key each: dump and restore depend on it.
+
+-- What this database is in the network: one row, made by hdms.join_network(), completed by the worker.
+CREATE TABLE hdms_internal.node (
+	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+	server_url text NOT NULL,
+	network text NOT NULL,				-- fingerprint of the network key
+	display_name text NOT NULL,
+	wants_notary boolean NOT NULL,
+	status text NOT NULL CHECK (status IN ('joining', 'pending', 'active', 'refused')),
+	node_id text,
+	history text,						-- own key history, JSON array
+	admission text,
+	network_key text,					-- JWK
+	is_notary boolean NOT NULL DEFAULT false,
+	epoch text,							-- the server's, as seen last
+	problem text,						-- why it is not active, in words
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	joined_at timestamptz
+);
+
+-- Other nodes, as pinned: a history here is only ever continued.
+CREATE TABLE hdms_internal.peers (
+	node_id text PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('institution', 'person')),
+	name text NOT NULL,
+	history text NOT NULL,
+	pinned_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	checked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	problem text						-- a false key that the directory offered, in words
+);
+
+-- What the worker wants to know from the directory: 'node:ID' or 'list:DIGEST'.
+CREATE TABLE hdms_internal.lookups (
+	subject text PRIMARY KEY,
+	attempts integer NOT NULL DEFAULT 0,
+	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_error text
+);
+
+CREATE TABLE hdms_internal.notary_lists (
+	digest text PRIMARY KEY,
+	jws text NOT NULL,
+	iat bigint NOT NULL,
+	max_age bigint NOT NULL
+);
+
+-- Vouchers that the worker signed in advance, for hdms.invite_patient() to take.
+CREATE TABLE hdms_internal.vouchers (
+	jti uuid PRIMARY KEY,
+	voucher text NOT NULL,
+	expires_at timestamptz NOT NULL
+);
+
+CREATE TABLE hdms_internal.patients (
+	patient_ref text PRIMARY KEY,
+	node_id text UNIQUE,
+	status text NOT NULL CHECK (status IN ('invited', 'unconfirmed', 'paired', 'suspended')),
+	confirmation_code text,				-- while unconfirmed
+	paired_at timestamptz,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE TABLE hdms_internal.invitations (
+	invitation uuid PRIMARY KEY,		-- = the voucher's jti
+	patient_ref text NOT NULL REFERENCES hdms_internal.patients,
+	secret bytea,						-- 16 bytes; gone when it is no longer needed
+	status text NOT NULL CHECK (status IN ('open', 'used', 'closed', 'expired')),
+	wrong_attempts integer NOT NULL DEFAULT 0,
+	used_by text,						-- node id
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	expires_at timestamptz NOT NULL
+);
+CREATE INDEX invitations_patient_ref ON hdms_internal.invitations (patient_ref);
+
+CREATE TABLE hdms_internal.records (
+	record uuid PRIMARY KEY,
+	patient_ref text NOT NULL REFERENCES hdms_internal.patients,
+	source_id text UNIQUE,
+	type text NOT NULL,
+	committed integer NOT NULL DEFAULT 0,	-- number of committed versions = version of the current state
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX records_patient_ref ON hdms_internal.records (patient_ref);
+
+-- Versions as the EMR asked for them, in order. "version" is the number in the signed state: set when it is signed.
+CREATE TABLE hdms_internal.versions (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	record uuid NOT NULL REFERENCES hdms_internal.records,
+	ordinal integer NOT NULL,			-- 1, 2, ... in the order of asking
+	content_digest bytea NOT NULL,		-- SHA-256 of the content without insignificant white space
+	status text NOT NULL CHECK (status IN ('waiting_for_patient', 'waiting_for_previous', 'queued', 'issued', 'delivered',
+										   'committed', 'rejected', 'expired', 'superseded', 'erased')),
+	accept_within interval NOT NULL,
+	version integer,
+	vk text UNIQUE,
+	prev text,							-- vk
+	notary text,						-- node id, of the receipt
+	accept_until timestamptz,
+	leaf_at timestamptz,				-- the notary's time
+	reason text,						-- of a rejection; a machine's word for other ends
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	issued_at timestamptz,
+	delivered_at timestamptz,
+	ended_at timestamptz,				-- committed, rejected or expired
+	UNIQUE (record, ordinal)
+);
+-- What still moves is found through this; committed rows leave it.
+CREATE INDEX versions_open ON hdms_internal.versions (accept_until)
+	WHERE status IN ('issued', 'delivered');
+CREATE INDEX versions_waiting ON hdms_internal.versions (record)
+	WHERE status IN ('waiting_for_patient', 'waiting_for_previous');
+
+-- The bytes of a version. Apart, so that the rows above stay narrow.
+CREATE TABLE hdms_internal.payloads (
+	id bigint PRIMARY KEY REFERENCES hdms_internal.versions,
+	content json NOT NULL,				-- the projection; the signed truth is in "state"
+	state text,							-- SD-JWT with all disclosures
+	commit text,						-- JWS, until it is inside "request"
+	acceptance text,
+	request text,
+	receipt text,
+	rejection text
+);
+
+-- Versions to sign and send. Written by issue(), emptied by the worker; claims start at a low-water id.
+CREATE TABLE hdms_internal.issue_queue (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	version_id bigint NOT NULL
+);
+
+-- Messages owed to others, until they are answered. The envelope is apart.
+CREATE TABLE hdms_internal.outbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	jti uuid NOT NULL UNIQUE,
+	receiver text NOT NULL,
+	type text NOT NULL,
+	re uuid,
+	version_id bigint,					-- what it is about
+	transport text NOT NULL,			-- id of the envelope
+	awaited boolean NOT NULL,			-- whether it stays until it is answered
+	status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'sent')),
+	attempts integer NOT NULL DEFAULT 0,
+	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_error text
+);
+CREATE INDEX outbox_next_try ON hdms_internal.outbox (next_try);
+CREATE INDEX outbox_version_id ON hdms_internal.outbox (version_id) WHERE version_id IS NOT NULL;
+
+CREATE TABLE hdms_internal.outbox_envelopes (
+	id bigint PRIMARY KEY,
+	envelope text NOT NULL
+);
+
+-- Envelopes received and not yet acted upon.
+CREATE TABLE hdms_internal.inbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	transport text NOT NULL UNIQUE,
+	envelope text NOT NULL,
+	status text NOT NULL DEFAULT 'new' CHECK (status IN ('new', 'waiting', 'quarantined')),
+	attempts integer NOT NULL DEFAULT 0,
+	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	problem text						-- what it waits for, or why it was quarantined
+);
+
+-- Message ids that were acted upon, until their messages have expired.
+CREATE TABLE hdms_internal.processed (
+	jti uuid NOT NULL,
+	iss text NOT NULL,
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (jti, iss)
+);
+CREATE INDEX processed_expires_at ON hdms_internal.processed (expires_at);
+
+-- Envelopes that were refused for good: what was wrong, never what was inside.
+CREATE TABLE hdms_internal.refusals (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	transport text NOT NULL,
+	sender text,						-- as claimed, where it could be read
+	type text,
+	reason text NOT NULL
+);
+
+-- Questions to notaries that a patient's device reported as silent.
+CREATE TABLE hdms_internal.probes (
+	version_id bigint PRIMARY KEY,
+	notary text NOT NULL,
+	asked_by uuid NOT NULL,				-- jti of the device's message
+	probe uuid NOT NULL,				-- jti of ours
+	deadline timestamptz NOT NULL
+);
+CREATE INDEX probes_probe ON hdms_internal.probes (probe);
+
+-- What became of records, for the EMR to poll by id. Written by the worker only, so without gaps and in commit order.
+CREATE TABLE hdms_internal.events (
+	id bigint PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	kind text NOT NULL,					-- 'status', 'paired', 'pairing_conflict', 'quarantined', 'false_key', ...
+	record uuid,
+	version_id bigint,
+	patient_ref text,
+	source_id text,
+	status text,
+	reason text
+);
+
+CREATE TABLE hdms_internal.audit (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	login text NOT NULL,				-- session_user
+	role text NOT NULL,					-- the role in force when the function was called
+	actor text,							-- hdms.actor
+	action text NOT NULL,
+	record uuid,
+	version_id bigint,
+	patient_ref text,
+	purpose text
+);
+
+-- The notary's log: entries, complete and last partial tiles of hashes (levels 0, 1, 2 ... of 8 tree levels each), checkpoints.
+CREATE TABLE hdms_internal.log_entries (
+	index bigint PRIMARY KEY,
+	leaf bytea NOT NULL,				-- 72 bytes
+	tag bytea NOT NULL UNIQUE,
+	request_digest bytea NOT NULL,
+	request text NOT NULL
+);
+CREATE INDEX log_entries_request_digest ON hdms_internal.log_entries USING hash (request_digest);
+
+CREATE TABLE hdms_internal.log_tiles (
+	level smallint NOT NULL,
+	index bigint NOT NULL,
+	hashes bytea NOT NULL,				-- 32 bytes each, at most 256
+	PRIMARY KEY (level, index)
+);
+
+CREATE TABLE hdms_internal.log_checkpoints (
+	size bigint PRIMARY KEY,
+	note text NOT NULL,
+	signed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
