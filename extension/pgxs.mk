@@ -33,7 +33,7 @@ REGRESS = $(notdir $(basename $(sort $(wildcard $(HDMS_TOP)/sql/*.sql))))
 
 # PostgreSQL's own headers do not pass these warnings: they count as the system's.
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(HDMS_TOP)/extension -I$(HDMS_TOP)/protocol \
-	-DHDMS_VERSION='"$(HDMS_VERSION)"'
+	-DHDMS_VERSION='"$(HDMS_VERSION)"' -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -std=gnu11 -fvisibility=hidden -Wall -Wextra -Werror -Wno-declaration-after-statement -Wno-unused-parameter $(HDMS_EXTRA_CFLAGS)
 
 # Names stay inside, the protocol library's too: another module of the same backend may bring its own.
