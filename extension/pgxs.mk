@@ -43,8 +43,9 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Another PostgreSQL or other flags: everything is compiled again.
+export HDMS_FLAGS = $(CC) $(CFLAGS) $(CPPFLAGS)
 hdms.flags: FORCE
-	@echo '$(CC) $(CFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(CPPFLAGS)' > $@
+	@echo "$$HDMS_FLAGS" | cmp -s - $@ || echo "$$HDMS_FLAGS" > $@
 
 $(OBJS): %.o: $(HDMS_TOP)/extension/%.c hdms.flags
 	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
