@@ -16,6 +16,7 @@ CREATE TABLE hdms_internal.node (
 	is_notary boolean NOT NULL DEFAULT false,
 	epoch text,							-- the server's, as seen last
 	problem text,						-- why it is not active, in words
+	adopt boolean NOT NULL DEFAULT false,	-- hdms.adopt_keys() was called; the worker clears it
 	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	joined_at timestamptz
 );
@@ -56,7 +57,7 @@ CREATE TABLE hdms_internal.vouchers (
 CREATE TABLE hdms_internal.patients (
 	patient_ref text PRIMARY KEY,
 	node_id text UNIQUE,
-	status text NOT NULL CHECK (status IN ('invited', 'unconfirmed', 'paired', 'suspended')),
+	status text NOT NULL CHECK (status IN ('registered', 'invited', 'unconfirmed', 'paired', 'suspended')),
 	confirmation_code text,				-- while unconfirmed
 	paired_at timestamptz,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
@@ -100,6 +101,7 @@ CREATE TABLE hdms_internal.versions (
 	accept_until timestamptz,
 	leaf_at timestamptz,				-- the notary's time
 	reason text,						-- of a rejection; a machine's word for other ends
+	created_by text NOT NULL DEFAULT SESSION_USER,	-- hdms.actor where it is set, else the login
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	issued_at timestamptz,
 	delivered_at timestamptz,
