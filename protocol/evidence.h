@@ -35,7 +35,8 @@ typedef struct HdmsEvidence
 	size_t		version_count;
 } HdmsEvidence;
 
-/* Called once for each check: version 0 for what concerns the whole record. Return false to stop. */
+/* Called once for each check: version 0 for what concerns the whole record. Return false to stop:
+ * stopped before anything failed, verification ends with HDMS_BAD_ARGUMENT. */
 typedef bool (*HdmsCheckReport) (void *arg, int64_t version, const char *check, HdmsStatus status);
 
 /*
@@ -50,7 +51,8 @@ extern HdmsStatus hdms_evidence_verify(const HdmsEvidence *evidence, HdmsCheckRe
 extern HdmsStatus hdms_evidence_print(const HdmsEvidence *evidence, char **json);
 
 /*
- * Reads a file and verifies it. fingerprint: thumbprint of the trusted network key. record and content (of the newest version)
+ * Reads a file and verifies it; "file", "network", "histories" and "notaries" are reported before the others, and
+ * end the verification when they fail. fingerprint: thumbprint of the trusted network key. record and content (of the newest version)
  * may be NULL.
  */
 extern HdmsStatus hdms_evidence_verify_file(const char *json, size_t len, const char *fingerprint,

@@ -57,7 +57,8 @@ extern HdmsStatus hdms_request_peek(const char *request, size_t len, HdmsRequest
  * time (seconds; 0: current), iss and sub agree, and
  * version 1: seed against tag, VRF key against commit, proof, draw over the list, skips; list's age against time.
  * later: tag against the predecessor's vk, same two nodes, same notary, prev digest; prev_request was verified before.
- * list may be NULL for later versions, prev_request is NULL for version 1.
+ * list may be NULL for later versions, prev_request is NULL for version 1. With time 0 the list's age is
+ * measured at the request's own iat, which only its signer vouches for: a notary passes its clock.
  */
 extern HdmsStatus hdms_request_verify(const char *request, size_t len, const HdmsHistory *issuer, const HdmsHistory *patient,
 									  const HdmsNotaryList *list, const char *prev_request, int64_t time, HdmsRequest *out);

@@ -65,6 +65,7 @@ typedef struct HdmsSkip
 } HdmsSkip;
 
 extern HdmsStatus hdms_skip_sign(const HdmsSkip *skip, const HdmsKey *issuer, char **jws);
+extern HdmsStatus hdms_skip_peek(const char *jws, size_t len, HdmsSkip *skip);
 extern HdmsStatus hdms_skip_verify(const char *jws, size_t len, const HdmsHistory *issuer, int64_t time, HdmsSkip *skip);
 
 #endif
