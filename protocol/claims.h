@@ -7,7 +7,17 @@
 #ifndef HDMS_CLAIMS_H
 #define HDMS_CLAIMS_H
 
+/*
+ * A PostgreSQL backend exports a json_object() of its own, which jansson's would clash with in the compiler and, worse, lose
+ * against in the dynamic linker. The library makes objects with json_pack("{}"), and a backend does not see the declaration.
+ */
+#ifdef PG_VERSION_NUM
+#define json_object jansson_json_object
 #include <jansson.h>
+#undef json_object
+#else
+#include <jansson.h>
+#endif
 
 #include "bytes.h"
 

@@ -47,7 +47,7 @@ history_array(const HdmsHistory *history)
 static json_t *
 list_object(const HdmsEvidence *evidence)
 {
-	json_t	   *object = json_object();
+	json_t	   *object = json_pack("{}");
 
 	for (size_t i = 0; i < evidence->list_count; i++)
 	{

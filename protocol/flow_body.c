@@ -312,7 +312,7 @@ hdms_body_print(const char *type, const HdmsBody *body, char **json)
 		return HDMS_BAD_TYPE;
 	if (body == NULL || json == NULL)
 		return HDMS_BAD_ARGUMENT;
-	if ((object = json_object()) == NULL)
+	if ((object = json_pack("{}")) == NULL)
 		return HDMS_OUT_OF_MEMORY;
 	for (int i = 0; i < MEMBER_COUNT && status == HDMS_OK; i++)
 	{

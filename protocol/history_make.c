@@ -21,7 +21,7 @@ add_member(json_t *object, const char *name, json_t *value)
 static HdmsStatus
 add_keys(json_t *claims, HdmsNodeKind kind, const HdmsNodeKeys *keys, const char *recovery)
 {
-	json_t	   *object = json_object();
+	json_t	   *object = json_pack("{}");
 
 	if (!add_member(claims, "keys", object) || !add_member(claims, "recovery", json_string(recovery)))
 		return HDMS_OUT_OF_MEMORY;
