@@ -7,7 +7,6 @@
  * ratio. Output: one JSON object a line, for report.pl.
  */
 #include <jose/jose.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -75,7 +74,7 @@ raw_agree(EVP_PKEY *mine, EVP_PKEY *theirs, unsigned char kek[32])
 	size_t		len = sizeof shared;
 	static const unsigned char info[38] = {0, 0, 0, 14, 'E', 'C', 'D', 'H', '-', 'E', 'S', '+', 'A', '2', '5', '6', 'K', 'W', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
 
-	must(EVP_PKEY_derive_init(agree) == 1 && EVP_PKEY_derive_set_peer_ex(agree, theirs, 1) == 1 &&
+	must(EVP_PKEY_derive_init(agree) == 1 && EVP_PKEY_derive_set_peer_ex(agree, theirs, 0) == 1 &&
 		 EVP_PKEY_derive(agree, shared, &len) == 1, "ECDH");
 	must(EVP_DigestInit_ex2(digest, sha256, NULL) == 1 && EVP_DigestUpdate(digest, "\0\0\0\1", 4) == 1 &&
 		 EVP_DigestUpdate(digest, shared, 32) == 1 && EVP_DigestUpdate(digest, info, 30) == 1 &&
@@ -87,23 +86,24 @@ raw_agree(EVP_PKEY *mine, EVP_PKEY *theirs, unsigned char kek[32])
 static void
 raw_seal_open(void)
 {
-	static unsigned char sealed[PLAINTEXT_SIZE],
-				opened[PLAINTEXT_SIZE];
-	unsigned char kek[32],
+	unsigned char sealed[PLAINTEXT_SIZE],
+				opened[PLAINTEXT_SIZE],
+				kek[32],
 				cek[32],
 				iv[12],
 				wrapped[40],
 				unwrapped[40],
 				tag[16];
 	int			len;
-	EVP_PKEY   *ephemeral;
+	EVP_PKEY   *ephemeral = NULL;
+	EVP_PKEY_CTX *generate = EVP_PKEY_CTX_new_from_pkey(NULL, peer, NULL);
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
 	unsigned char *point = NULL;
 	size_t		point_len;
 	EVP_PKEY   *received = EVP_PKEY_new();
 
 	/* seal */
-	must((ephemeral = EVP_EC_gen("P-256")) != NULL, "key generation");
+	must(EVP_PKEY_keygen_init(generate) == 1 && EVP_PKEY_generate(generate, &ephemeral) == 1, "key generation");
 	raw_agree(ephemeral, peer, kek);
 	RAND_bytes(cek, sizeof cek);
 	RAND_bytes(iv, sizeof iv);
@@ -126,6 +126,7 @@ raw_seal_open(void)
 	OPENSSL_free(point);
 	EVP_PKEY_free(received);
 	EVP_PKEY_free(ephemeral);
+	EVP_PKEY_CTX_free(generate);
 	EVP_CIPHER_CTX_free(cipher);
 }
 
@@ -164,9 +165,9 @@ libjose_seal_open(void)
 /* Signatures, for the yardsticks of the flows: raw EVP, contexts made anew as a flow must. */
 
 static EVP_PKEY *ed25519;
-static unsigned char es256_signature[80],
-			ed_signature[64];
-static size_t es256_len;
+static unsigned char ed_signature[64];
+static _Thread_local unsigned char es256_signature[80];
+static _Thread_local size_t es256_len;
 
 static void
 raw_sign(void)
@@ -199,7 +200,7 @@ raw_verify_ed25519(void)
 	EVP_MD_CTX_free(context);
 }
 
-static unsigned char vrf_proof[HDMS_VRF_PROOF_SIZE],
+static _Thread_local unsigned char vrf_proof[HDMS_VRF_PROOF_SIZE],
 			vrf_output[HDMS_VRF_OUTPUT_SIZE];
 
 static void
