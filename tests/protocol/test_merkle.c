@@ -419,9 +419,9 @@ vector_hash(const json_t *text, HdmsHash hash)
 
 	if (!json_is_string(text) || hdms_base64_decode(json_string_value(text), json_string_length(text), &bytes) != HDMS_OK)
 		return false;
-	fits = bytes.len <= sizeof(HdmsHash);
+	fits = bytes.len > 0 && bytes.len <= sizeof(HdmsHash);
 	memset(hash, 0, sizeof(HdmsHash));
-	if (fits && bytes.len > 0)
+	if (fits)
 		memcpy(hash, bytes.data, bytes.len);
 	hdms_bytes_free(&bytes);
 	return fits;
