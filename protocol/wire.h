@@ -37,7 +37,7 @@ extern HdmsStatus hdms_wire_results_parse(const char *json, size_t len, char epo
 extern HdmsStatus hdms_wire_mailbox_print(const char *epoch, const HdmsParcel *parcels, size_t count, bool more, char **json);
 extern HdmsStatus hdms_wire_mailbox_parse(const char *json, size_t len, char epoch[64], HdmsParcel **parcels, size_t *count, bool *more);
 
-/* POST /v1/mailbox/ack: {"ids": [...], "wait": seconds, "limit": n}; with "wait" (-1 here: without) the answer is a mailbox. */
+/* POST /v1/mailbox/ack: {"ids": [...], "wait": seconds, "limit": n}; with "wait" (-1 here: without) the answer is a mailbox. limit 0: without. The caller frees each id and ids. */
 extern HdmsStatus hdms_wire_ack_print(const char *const *ids, size_t count, int wait, int limit, char **json);
 extern HdmsStatus hdms_wire_ack_parse(const char *json, size_t len, char ***ids, size_t *count, int *wait, int *limit);
 
