@@ -35,8 +35,10 @@ typedef struct HdmsEvidence
 	size_t		version_count;
 } HdmsEvidence;
 
-/* Called once for each check: version 0 for what concerns the whole record. Return false to stop:
- * stopped before anything failed, verification ends with HDMS_BAD_ARGUMENT. */
+/*
+ * Called once for each check: version 0 for what concerns the whole record. Return false to stop:
+ * stopped before anything failed, verification ends with HDMS_BAD_ARGUMENT.
+ */
 typedef bool (*HdmsCheckReport) (void *arg, int64_t version, const char *check, HdmsStatus status);
 
 /*

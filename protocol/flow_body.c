@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "flow_body.h"
+#include "name.h"
 
 #define TEXT_MAX	(1024 * 1024)	/* bytes of one member */
 #define WORD_MAX	64
 #define DETAIL_MAX	2000
-#define NAME_MAX_LEN 200
 #define ACKS_MAX	10000
 
 typedef enum MemberForm
@@ -131,7 +131,7 @@ fits(MemberForm form, const char *text, size_t len)
 		case FORM_DETAIL:
 			return len <= DETAIL_MAX && hdms_is_utf8(text, len);
 		case FORM_NAME:
-			return len <= NAME_MAX_LEN && hdms_is_utf8(text, len);
+			return hdms_is_name(text);
 		default:
 			return len <= TEXT_MAX && hdms_is_utf8(text, len);
 	}
