@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "flow_body.h"
+#include "history.h"
 #include "message.h"
 
 /* An opened and verified message. Everything lives until the handler returns. */

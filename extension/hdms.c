@@ -16,6 +16,8 @@
 
 PG_MODULE_MAGIC;
 
+PGDLLEXPORT void _PG_init(void);
+
 void
 _PG_init(void)
 {

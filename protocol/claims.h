@@ -12,6 +12,8 @@
  * against in the dynamic linker. The library makes objects with json_pack("{}"), and a backend does not see the declaration.
  */
 #ifdef PG_VERSION_NUM
+#include <fmgr.h>
+#include <utils/fmgrprotos.h>	/* now, before jansson makes a macro of json_typeof() */
 #define json_object jansson_json_object
 #include <jansson.h>
 #undef json_object
