@@ -1,0 +1,8 @@
+#!/bin/bash
+# Runs the TAP tests of a folder against what is built: prove.sh FOLDER [PROVE-ARGUMENT...]
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+folder=$1
+shift
+"$top/tests/lib/pgtree.sh" >/dev/null
+exec prove --timer -I "$top/tests/lib" "$@" "$top/$folder"/*.pl
