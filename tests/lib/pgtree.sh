@@ -9,6 +9,10 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 pg_config=${PG_CONFIG:-$(ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1)}
 pg_config=${pg_config:-pg_config}
 tree=$top/build/pg
+# Below a folder that only root may enter (root's home, say) the user postgres could not run it: then it goes to /var/tmp.
+if [ "$(id -u)" -eq 0 ] && ! setpriv --reuid postgres --regid postgres --init-groups test -x "$top/tests/lib/pgtree.sh"; then
+	tree=/var/tmp/hdms-pg-$(printf %s "$top" | cksum | cut -d' ' -f1)
+fi
 bin=$($pg_config --bindir)
 share=$($pg_config --sharedir)
 lib=$($pg_config --pkglibdir)

@@ -17,8 +17,10 @@ trap '"${as_postgres[@]}" "$bin/pg_ctl" -D "$work/data" -m immediate -s stop >/d
 regress=$(find "${bin%/bin}" -name pg_regress -type f | head -n 1)
 tests=$(cd "$top/sql" && ls *.sql | sed 's/\.sql$//')
 mkdir "$work/out"
-[ ${#as_postgres[@]} -eq 0 ] || chown postgres "$work/out"
-"${as_postgres[@]}" "$regress" --inputdir="$top" --outputdir="$work/out" --bindir="$bin" --host="$work" --port=5432 --user=postgres \
+cp -r "$top/sql" "$top/expected" "$work/"
+[ ! -d "$top/tests/data" ] || { mkdir "$work/tests" && cp -r "$top/tests/data" "$work/tests/"; }
+[ ${#as_postgres[@]} -eq 0 ] || chown -R postgres "$work/out" "$work/sql" "$work/expected"
+"${as_postgres[@]}" "$regress" --inputdir="$work" --outputdir="$work/out" --bindir="$bin" --host="$work" --port=5432 --user=postgres \
 	--dbname=regression --encoding=UTF8 $tests || {
 	cat "$work/out/regression.diffs"
 	exit 1
