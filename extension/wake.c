@@ -76,9 +76,9 @@ wake_worker_at_commit(void)
 	wake_wanted = true;
 }
 
-PG_FUNCTION_INFO_V1(hdms_wake_worker);
-PG_FUNCTION_INFO_V1(hdms_is_preloaded);
-PG_FUNCTION_INFO_V1(hdms_worker_status);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_wake_worker);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_is_preloaded);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_worker_status);
 
 Datum
 hdms_wake_worker(PG_FUNCTION_ARGS)
