@@ -1,0 +1,60 @@
+/*
+ * fn_evidence.h
+ *		A record with everything that its verification needs, as it lies in the tables.
+ */
+#ifndef HDMS_EXT_FN_EVIDENCE_H
+#define HDMS_EXT_FN_EVIDENCE_H
+
+#include "postgres.h"
+
+#include "utils/uuid.h"
+
+#include "evidence.h"
+
+/* One version, as stored. Strings are NULL where the column is. */
+typedef struct StoredVersion
+{
+	int64		id;
+	int32		ordinal;
+	char	   *status;
+	bool		is_committed;	/* committed or superseded: it belongs to the evidence */
+	int32		version;		/* 0: not signed yet */
+	char	   *vk;
+	char	   *prev;
+	char	   *notary;
+	int64		leaf_ms;		/* 0: none */
+	int64		issued_at;		/* seconds; 0: not yet */
+	int64		ended_at;
+	unsigned char digest[HDMS_DIGEST_SIZE];
+	char	   *content;
+	char	   *state;
+	char	   *acceptance;
+	char	   *request;
+	char	   *receipt;
+	char	   *rejection;
+} StoredVersion;
+
+typedef struct RecordEvidence
+{
+	MemoryContext context;		/* what all of this lives in: protocol/'s memory too */
+	char		record[37];
+	char	   *patient_ref;
+	StoredVersion *versions;	/* by ordinal */
+	int			version_count;
+	char	   *fingerprint;	/* of the network that this database joined; NULL: none */
+	HdmsStatus	network_status; /* why evidence.network is NULL */
+	HdmsStatus	issuer_status;
+	HdmsStatus	patient_status;
+
+	/* Ready for hdms_evidence_verify(), as far as it could be had. */
+	HdmsEvidence evidence;
+} RecordEvidence;
+
+/*
+ * Reads a record and parses keys and lists; SPI connected. ERROR when there is no such record. Lives until
+ * evidence_free() or the end of the current memory context.
+ */
+extern RecordEvidence *evidence_load(const pg_uuid_t *record);
+extern void evidence_free(RecordEvidence *loaded);
+
+#endif

@@ -1,0 +1,317 @@
+/*
+ * fn_verify.c
+ *		hdms.verify(): recomputes everything about a record from its stored bytes.
+ *
+ * The evidence is checked as anybody could check it offline; beyond that, what only this database has: that
+ * the columns and the projection say what was signed. The checks are collected first and returned
+ * afterwards, so that nothing can raise in the middle of protocol/.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "fn_argument.h"
+#include "fn_evidence.h"
+#include "json_scan.h"
+
+PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_verify);
+
+/* For each version those of hdms_evidence_verify() and the ones below; and those of the whole record. */
+#define CHECKS_OF_VERSION	16
+#define CHECKS_OF_RECORD	8
+
+typedef struct Check
+{
+	int64_t		version;		/* as it is counted in hdms.states; 0: the whole record */
+	const char *name;
+	HdmsStatus	status;
+	bool		applies;		/* false: it cannot be said yet */
+	const char *detail;			/* instead of the usual one */
+} Check;
+
+typedef struct Checks
+{
+	Check	   *checks;
+	int			count;
+	int			room;
+	const RecordEvidence *loaded;
+} Checks;
+
+/* What it means that a check passed. */
+static const struct
+{
+	const char *name;
+	const char *meaning;
+}			meanings[] = {
+	{"network", "the network key is the one that was given out of band"},
+	{"keys", "the key histories of the institution and of the patient's node link up"},
+	{"admission", "the network's operator admitted the institution"},
+	{"state", "claims and disclosures fit, and the institution signed them"},
+	{"chain", "the version follows the one before, between the same two nodes"},
+	{"acceptance", "the patient signed that they accept this very version"},
+	{"commit", "the institution's statement for the notary belongs to this version"},
+	{"request", "both signed the notary's request, and the notary is the one that was drawn"},
+	{"receipt", "the notary's signed log contains the request"},
+	{"time", "the notary received it before the acceptance ran out"},
+	{"rejection", "the patient signed that they reject this version"},
+	{"digest", "the content is what the EMR handed over"},
+	{"projection", "the content equals what was signed"},
+	{"columns", "the table's columns say what was signed"},
+};
+
+static Check *
+add_check(Checks *checks, int64_t version, const char *name, HdmsStatus status)
+{
+	Check	   *check;
+
+	if (checks->count == checks->room)
+		return NULL;
+	check = &checks->checks[checks->count++];
+	*check = (Check) {version, name, status, true, NULL};
+	return check;
+}
+
+static void
+add_pending(Checks *checks, const StoredVersion *stored, const char *detail)
+{
+	Check	   *check = add_check(checks, stored->ordinal, "evidence", HDMS_OK);
+
+	if (check != NULL)
+	{
+		check->applies = false;
+		check->detail = detail;
+	}
+}
+
+/* HdmsCheckReport: evidence counts the committed versions, the table all that were asked for. */
+static bool
+note_check(void *arg, int64_t version, const char *name, HdmsStatus status)
+{
+	Checks	   *checks = arg;
+	int64_t		committed = 0;
+
+	for (int i = 0; version > 0 && i < checks->loaded->version_count; i++)
+	{
+		if (checks->loaded->versions[i].is_committed && ++committed == version)
+		{
+			version = checks->loaded->versions[i].ordinal;
+			break;
+		}
+	}
+	(void) add_check(checks, version, name, status);
+	return true;
+}
+
+/* The keys and the admission, and with them the committed versions. */
+static void
+check_evidence(Checks *checks)
+{
+	const RecordEvidence *loaded = checks->loaded;
+	const HdmsEvidence *evidence = &loaded->evidence;
+	bool		complete = evidence->network != NULL && evidence->issuer != NULL && evidence->patient != NULL;
+
+	(void) add_check(checks, 0, "network", loaded->network_status);
+	(void) add_check(checks, 0, "keys", loaded->issuer_status != HDMS_OK ? loaded->issuer_status : loaded->patient_status);
+	if (evidence->admission == NULL)
+		(void) add_check(checks, 0, "admission", HDMS_NOT_ADMITTED);
+	else if (complete)
+		(void) hdms_evidence_verify(evidence, note_check, checks);
+}
+
+/* The digest that the EMR's content was known by, and the content that was signed. */
+static void
+check_content(Checks *checks, const StoredVersion *stored)
+{
+	HdmsBytes	compact = {0};
+	HdmsBytes	signed_content = {0};
+	HdmsBytes	signed_compact = {0};
+	unsigned char digest[HDMS_DIGEST_SIZE];
+	HdmsStatus	status;
+
+	if (stored->content == NULL)
+	{
+		(void) add_check(checks, stored->ordinal, "digest", HDMS_BAD_FORMAT);
+		return;
+	}
+	status = hdms_json_compact(stored->content, strlen(stored->content), &compact);
+	if (status == HDMS_OK)
+		status = hdms_sha256(compact.data, compact.len, digest);
+	if (status == HDMS_OK && !hdms_equal(digest, stored->digest, HDMS_DIGEST_SIZE))
+		status = HDMS_DIGEST_MISMATCH;
+	(void) add_check(checks, stored->ordinal, "digest", status);
+
+	if (stored->state != NULL)
+	{
+		status = compact.data == NULL ? HDMS_BAD_JSON : hdms_state_content(stored->state, strlen(stored->state), &signed_content);
+		if (status == HDMS_OK)
+			status = hdms_json_compact((const char *) signed_content.data, signed_content.len, &signed_compact);
+		if (status == HDMS_OK &&
+			(compact.len != signed_compact.len || memcmp(compact.data, signed_compact.data, compact.len) != 0))
+			status = HDMS_DIGEST_MISMATCH;
+		(void) add_check(checks, stored->ordinal, "projection", status);
+	}
+	hdms_bytes_wipe(&compact);
+	hdms_bytes_wipe(&signed_content);
+	hdms_bytes_wipe(&signed_compact);
+}
+
+static bool
+same_text(const char *stored, const char *is_signed)
+{
+	return strcmp(stored != NULL ? stored : "", is_signed) == 0;
+}
+
+/* Whether the column has the time of the notary's leaf. A receipt that no list's notary signed is reported elsewhere. */
+static bool
+same_leaf_time(const Checks *checks, const StoredVersion *stored, const char *notary)
+{
+	const HdmsEvidence *evidence = &checks->loaded->evidence;
+
+	for (size_t i = 0; stored->receipt != NULL && i < evidence->list_count; i++)
+	{
+		const HdmsNotary *found = hdms_notaries_find(&evidence->lists[i], notary);
+		HdmsLeaf	leaf;
+
+		if (found != NULL &&
+			hdms_receipt_verify(stored->receipt, strlen(stored->receipt), notary, found->log, &leaf, NULL, NULL) == HDMS_OK)
+			return leaf.time_ms == stored->leaf_ms;
+	}
+	return true;
+}
+
+/* What the table repeats of the signed state. */
+static HdmsStatus
+compare_columns(const Checks *checks, const StoredVersion *stored)
+{
+	HdmsState	state;
+	HdmsRequest request;
+	HdmsStatus	status = hdms_state_parse(stored->state, strlen(stored->state), true, &state);
+
+	if (status != HDMS_OK)
+		return status;
+	if (!same_text(stored->vk, state.vk) || !same_text(stored->prev, state.prev) || stored->version != state.version ||
+		strcmp(state.record, checks->loaded->record) != 0)
+		return HDMS_DIGEST_MISMATCH;
+	if (!stored->is_committed)
+		return HDMS_OK;
+	if (stored->request == NULL)
+		return HDMS_BAD_FORMAT;
+	status = hdms_request_peek(stored->request, strlen(stored->request), &request);
+	if (status == HDMS_OK && (!same_text(stored->notary, request.aud) || !same_leaf_time(checks, stored, request.aud)))
+		status = HDMS_DIGEST_MISMATCH;
+	return status;
+}
+
+/* Versions that have been signed by the institution and not by the patient. */
+static void
+check_open_version(Checks *checks, const StoredVersion *stored)
+{
+	const HdmsEvidence *evidence = &checks->loaded->evidence;
+	HdmsState	state;
+	HdmsRejection rejection;
+
+	if (stored->state == NULL)
+	{
+		add_pending(checks, stored, "this version has not been signed yet");
+		return;
+	}
+	if (evidence->issuer != NULL)
+		(void) add_check(checks, stored->ordinal, "state",
+						 hdms_state_verify(stored->state, strlen(stored->state), true, evidence->issuer, stored->issued_at, &state));
+	if (stored->rejection != NULL && evidence->patient != NULL)
+	{
+		HdmsStatus	status = hdms_rejection_verify(stored->rejection, strlen(stored->rejection), evidence->patient,
+												   stored->ended_at, &rejection);
+
+		if (status == HDMS_OK && !same_text(stored->vk, rejection.vk))
+			status = HDMS_DIGEST_MISMATCH;
+		(void) add_check(checks, stored->ordinal, "rejection", status);
+		return;
+	}
+	add_pending(checks, stored, strcmp(stored->status, "expired") == 0 ?
+				"the patient has neither accepted nor rejected this version in time" :
+				"the patient has not accepted this version yet");
+}
+
+static void
+check_versions(Checks *checks)
+{
+	for (int i = 0; i < checks->loaded->version_count; i++)
+	{
+		const StoredVersion *stored = &checks->loaded->versions[i];
+
+		if (strcmp(stored->status, "erased") == 0)
+		{
+			add_pending(checks, stored, "this version has been erased");
+			continue;
+		}
+		if (!stored->is_committed)
+			check_open_version(checks, stored);
+		check_content(checks, stored);
+		if (stored->state != NULL)
+			(void) add_check(checks, stored->ordinal, "columns", compare_columns(checks, stored));
+	}
+}
+
+static const char *
+meaning_of(const Check *check)
+{
+	if (check->detail != NULL)
+		return check->detail;
+	if (check->status != HDMS_OK)
+		return hdms_status_sentence(check->status);
+	for (size_t i = 0; i < lengthof(meanings); i++)
+	{
+		if (strcmp(meanings[i].name, check->name) == 0)
+			return meanings[i].meaning;
+	}
+	return "";
+}
+
+static void
+return_checks(ReturnSetInfo *result, const Checks *checks)
+{
+	for (int i = 0; i < checks->count; i++)
+	{
+		const Check *check = &checks->checks[i];
+		Datum		values[4];
+		bool		nulls[4] = {0};
+
+		values[0] = CStringGetTextDatum(check->name);
+		values[1] = BoolGetDatum(check->status == HDMS_OK);
+		nulls[1] = !check->applies;
+		values[2] = CStringGetTextDatum(meaning_of(check));
+		values[3] = Int32GetDatum((int32) check->version);
+		nulls[3] = check->version == 0;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+Datum
+hdms_fn_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecordEvidence *loaded;
+	Checks		checks = {0};
+
+	argument_required(fcinfo, 0, "record");
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	loaded = evidence_load(PG_GETARG_UUID_P(0));
+	checks.loaded = loaded;
+	checks.room = loaded->version_count * CHECKS_OF_VERSION + CHECKS_OF_RECORD;
+	checks.checks = palloc0(checks.room * sizeof(Check));
+
+	/* Where nothing was signed yet there are no keys to speak of. */
+	if (loaded->evidence.version_count > 0)
+		check_evidence(&checks);
+	check_versions(&checks);
+	return_checks(result, &checks);
+	evidence_free(loaded);
+	SPI_finish();
+	return (Datum) 0;
+}

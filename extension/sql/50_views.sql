@@ -1,0 +1,90 @@
+-- What can be looked at. The views run with hdms_owner's rights and show no content, no secret and no code.
+
+CREATE VIEW hdms.node AS
+	SELECT node_id, display_name, status, problem, server_url, network, wants_notary, is_notary, asked_at, joined_at
+	FROM hdms_internal.node;
+COMMENT ON VIEW hdms.node IS 'What this database is in the network';
+COMMENT ON COLUMN hdms.node.status IS 'joining, pending (the operator decides), active, refused';
+COMMENT ON COLUMN hdms.node.problem IS 'why it is not active, in words';
+COMMENT ON COLUMN hdms.node.network IS 'fingerprint of the network key';
+
+CREATE VIEW hdms.patients AS
+	SELECT p.patient_ref, p.status, p.node_id, p.created_at, p.paired_at,
+		i.status AS invitation_status, i.created_at AS invited_at, i.expires_at AS invitation_expires_at
+	FROM hdms_internal.patients p
+		LEFT JOIN LATERAL (SELECT * FROM hdms_internal.invitations n WHERE n.patient_ref = p.patient_ref
+			ORDER BY n.created_at DESC LIMIT 1) i ON true;
+COMMENT ON VIEW hdms.patients IS 'Patients that the EMR named, and whether a device is paired';
+COMMENT ON COLUMN hdms.patients.status IS 'registered, invited, unconfirmed (see hdms.confirm_patient), paired, suspended (a second device used the invitation)';
+COMMENT ON COLUMN hdms.patients.node_id IS 'the node of the patient''s device for this institution';
+COMMENT ON COLUMN hdms.patients.invitation_status IS 'of the newest invitation: open, used, closed, expired';
+
+CREATE VIEW hdms.records AS
+	SELECT r.record, r.patient_ref, r.source_id, r.type, v.status, v.reason, v.ordinal AS version, r.committed AS committed_versions,
+		r.created_at, v.created_at AS amended_at, v.accept_until
+	FROM hdms_internal.records r
+		LEFT JOIN LATERAL (SELECT * FROM hdms_internal.versions w WHERE w.record = r.record
+			ORDER BY w.ordinal DESC LIMIT 1) v ON true;
+COMMENT ON VIEW hdms.records IS 'Records, each with its newest version';
+COMMENT ON COLUMN hdms.records.type IS 'fhir/R4/ and the resource''s type, or json';
+COMMENT ON COLUMN hdms.records.status IS 'of the newest version';
+COMMENT ON COLUMN hdms.records.reason IS 'the patient''s reason of a rejection, or a machine''s word for what it waits for or why it ended';
+COMMENT ON COLUMN hdms.records.version IS 'the newest version''s number, counted from 1 as the EMR asked for them';
+COMMENT ON COLUMN hdms.records.committed_versions IS 'how many versions the patient accepted and a notary witnessed';
+
+CREATE VIEW hdms.states AS
+	SELECT v.record, v.ordinal AS version, v.status, v.reason, v.version AS signed_version, v.vk, v.prev, v.notary, v.accept_within, v.accept_until,
+		v.leaf_at, v.created_by, v.created_at, v.issued_at, v.delivered_at, v.ended_at
+	FROM hdms_internal.versions v;
+COMMENT ON VIEW hdms.states IS 'All versions of all records';
+COMMENT ON COLUMN hdms.states.version IS 'counted from 1 as the EMR asked for them';
+COMMENT ON COLUMN hdms.states.signed_version IS 'the number in the signed state: versions that never committed are not counted there';
+COMMENT ON COLUMN hdms.states.vk IS 'verification key: SHA-256 of what the institution signed';
+COMMENT ON COLUMN hdms.states.prev IS 'verification key of the committed version before';
+COMMENT ON COLUMN hdms.states.notary IS 'node that witnessed it';
+COMMENT ON COLUMN hdms.states.leaf_at IS 'when, by the notary''s clock';
+COMMENT ON COLUMN hdms.states.created_by IS 'hdms.actor of the session that asked for it, where that was set, else its login';
+
+CREATE VIEW hdms.nodes AS
+	SELECT node_id, kind, name, pinned_at, checked_at, problem
+	FROM hdms_internal.peers;
+COMMENT ON VIEW hdms.nodes IS 'Other nodes that this one knows: institutions, notaries, patients'' devices';
+COMMENT ON COLUMN hdms.nodes.problem IS 'a false key that the directory offered, in words';
+
+CREATE VIEW hdms.events AS
+	SELECT e.id, e.at, e.kind, e.record, e.source_id, e.status, e.reason, v.ordinal AS version, e.patient_ref
+	FROM hdms_internal.events e LEFT JOIN hdms_internal.versions v ON v.id = e.version_id;
+COMMENT ON VIEW hdms.events IS 'What became of records, without gaps and in commit order: poll by id';
+COMMENT ON COLUMN hdms.events.kind IS 'status: a version has that status now; others are about patients, messages and keys';
+
+CREATE VIEW hdms.deliveries AS
+	SELECT 'out' AS direction, o.id, o.receiver AS peer, o.type, v.record, v.ordinal AS version, o.status, o.attempts, o.next_try,
+		o.created_at, o.expires_at, o.last_error AS problem
+	FROM hdms_internal.outbox o LEFT JOIN hdms_internal.versions v ON v.id = o.version_id
+	UNION ALL
+	SELECT 'in', i.id, NULL, NULL, NULL, NULL, i.status, i.attempts, i.next_try, i.received_at, NULL, i.problem
+	FROM hdms_internal.inbox i
+	UNION ALL
+	SELECT 'lookup', NULL, l.subject, NULL, NULL, NULL, 'queued', l.attempts, l.next_try, NULL, NULL, l.last_error
+	FROM hdms_internal.lookups l
+	UNION ALL
+	SELECT 'refused', f.id, f.sender, f.type, NULL, NULL, 'refused', NULL, NULL, f.at, NULL, f.reason
+	FROM hdms_internal.refusals f;
+COMMENT ON VIEW hdms.deliveries IS 'Messages that are under way, wait, were quarantined or refused, and questions to the directory';
+COMMENT ON COLUMN hdms.deliveries.direction IS 'out, in, lookup (a question to the directory), refused (received and refused for good)';
+COMMENT ON COLUMN hdms.deliveries.peer IS 'receiver; of a refused message the sender that it claimed';
+COMMENT ON COLUMN hdms.deliveries.status IS 'queued, sent (not answered yet); new, waiting, quarantined; refused';
+COMMENT ON COLUMN hdms.deliveries.problem IS 'the last error, or what it waits for';
+
+CREATE VIEW hdms.workers AS
+	SELECT database, pid, state, started_at, last_round, rounds, sent, received, refused, failures, last_error
+	FROM hdms_internal.worker_status();
+COMMENT ON VIEW hdms.workers IS 'The workers of this cluster''s databases';
+
+CREATE VIEW hdms.audit AS
+	SELECT a.id, a.at, a.login, a.role, a.actor, a.action, a.record, v.ordinal AS version, a.patient_ref, a.purpose
+	FROM hdms_internal.audit a LEFT JOIN hdms_internal.versions v ON v.id = a.version_id;
+COMMENT ON VIEW hdms.audit IS 'Who did and read what, when and for what purpose';
+COMMENT ON COLUMN hdms.audit.login IS 'session_user';
+COMMENT ON COLUMN hdms.audit.role IS 'the role in force';
+COMMENT ON COLUMN hdms.audit.actor IS 'hdms.actor: for whom the application said that it acted';
