@@ -63,6 +63,9 @@ CREATE TABLE hdms_internal.patients (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- Who has paired since the worker looked last.
+CREATE INDEX patients_paired_at ON hdms_internal.patients (paired_at);
+
 CREATE TABLE hdms_internal.invitations (
 	invitation uuid PRIMARY KEY,		-- = the voucher's jti
 	patient_ref text NOT NULL REFERENCES hdms_internal.patients,
@@ -74,6 +77,7 @@ CREATE TABLE hdms_internal.invitations (
 	expires_at timestamptz NOT NULL
 );
 CREATE INDEX invitations_patient_ref ON hdms_internal.invitations (patient_ref);
+CREATE INDEX invitations_secret ON hdms_internal.invitations (expires_at) WHERE secret IS NOT NULL;
 
 CREATE TABLE hdms_internal.records (
 	record uuid PRIMARY KEY,
@@ -112,6 +116,8 @@ CREATE TABLE hdms_internal.versions (
 CREATE INDEX versions_open ON hdms_internal.versions (accept_until)
 	WHERE status IN ('issued', 'delivered');
 CREATE INDEX versions_waiting ON hdms_internal.versions (record)
+	WHERE status IN ('waiting_for_patient', 'waiting_for_previous');
+CREATE INDEX versions_waiting_id ON hdms_internal.versions (id)
 	WHERE status IN ('waiting_for_patient', 'waiting_for_previous');
 
 -- The bytes of a version. Apart, so that the rows above stay narrow.

@@ -1,0 +1,49 @@
+/*
+ * flow_version.h
+ *		Rows of hdms_internal.versions, and the steps that several flows take with them.
+ */
+#ifndef HDMS_EXT_FLOW_VERSION_H
+#define HDMS_EXT_FLOW_VERSION_H
+
+#include "postgres.h"
+
+#include "bytes.h"
+
+/* A version that was signed, with what is needed of its record and patient. */
+typedef struct VersionRow
+{
+	int64		id;
+	char		record[37];
+	char		status[24];
+	int64		version;		/* the number in the signed state */
+	char		vk[HDMS_DIGEST_TEXT + 1];
+	int64		accept_until;	/* seconds */
+	bool		has_evidence;	/* it was committed once */
+	int64		committed;		/* number of the record's current version */
+	char	   *patient_ref;	/* palloc'ed */
+	char	   *source_id;		/* NULL: none */
+	char		patient[HDMS_DIGEST_TEXT + 1];	/* node id; "" while not paired */
+} VersionRow;
+
+/* False when there is none. */
+extern bool version_find(const char *vk, VersionRow *version);
+extern bool version_load(int64 id, VersionRow *version);
+
+extern bool version_has_status(const VersionRow *version, const char *status);
+
+/* Issued or delivered: the patient has not answered. */
+extern bool version_is_open(const VersionRow *version);
+
+/* Writes the event that a version has this status now. */
+extern void version_event(const VersionRow *version, const char *status, const char *reason);
+
+/* Ends an open version without evidence ("rejected", "expired"): status, event, the next version's turn. */
+extern void version_end(const VersionRow *version, const char *status, const char *reason);
+
+/* Queues the next version of a record that waits. The queue checks again whether it may go. */
+extern void version_queue_next(const char *record);
+
+/* Makes an unanswered message of this version, that answered jti, due again. False when there is none. */
+extern bool version_answer_again(int64 version_id, const char *type, const char *re);
+
+#endif

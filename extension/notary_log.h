@@ -1,0 +1,46 @@
+/*
+ * notary_log.h
+ *		This notary's log: an RFC 6962 tree over hdms_internal.log_entries. Worker only, SPI connected.
+ *
+ * The entries are the truth: written with the message that asked for them. The tree's hashes (log_tiles)
+ * follow in the transaction that signs the next checkpoint, a few tiles for a whole batch. The
+ * right edge of the tree is kept in memory and read again after an aborted transaction.
+ */
+#ifndef HDMS_EXT_NOTARY_LOG_H
+#define HDMS_EXT_NOTARY_LOG_H
+
+#include "postgres.h"
+
+#include "receipt.h"
+
+/* An entry as found. */
+typedef struct LogEntry
+{
+	int64		index;
+	unsigned char leaf[HDMS_LEAF_SIZE];
+	unsigned char request[HDMS_DIGEST_SIZE];	/* SHA-256 of the request */
+} LogEntry;
+
+/* By tag, or by the request's digest. False when there is none. */
+extern bool notary_log_find_tag(const unsigned char tag[HDMS_DIGEST_SIZE], LogEntry *entry);
+extern bool notary_log_find_request(const unsigned char digest[HDMS_DIGEST_SIZE], LogEntry *entry);
+
+/* Writes the next entry. The tag must not be in the log. */
+extern void notary_log_append(const HdmsLeaf *leaf, const char *request, LogEntry *entry);
+
+/*
+ * Brings the tiles up to the entries, signs a checkpoint over all of them and stores it, unless the newest
+ * covers them all. Raises an ERROR, and signs nothing, where the log is shorter than it has been, or contradicts the newest checkpoint.
+ */
+extern void notary_log_sign(void);
+
+/* Whether the newest checkpoint covers an entry. */
+extern bool notary_log_is_signed(const LogEntry *entry);
+
+/* A receipt for an entry against the newest checkpoint, which must cover it. Guarded by the current memory context. */
+extern char *notary_log_receipt(const LogEntry *entry);
+
+/* Forgets what is kept in memory. */
+extern void notary_log_forget(void);
+
+#endif
