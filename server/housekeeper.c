@@ -1,0 +1,243 @@
+/*
+ * housekeeper.c
+ *		What is to be done now and then: one process at a time does it for all.
+ *
+ * Expired envelopes, old nonces and expired vouchers are deleted in small batches, so that no transaction is long and
+ * nobody waits for a lock; the list of notaries is signed anew before it gets too old; mailboxes are counted for the
+ * metrics. Each kind of work is under an advisory lock that is only tried: who does not get it leaves it to whoever has it.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "housekeeper.h"
+#include "log.h"
+#include "metrics.h"
+#include "migrate.h"
+#include "notary_list.h"
+#include "query.h"
+#include "server_clock.h"
+
+#define ROUND_MS		2000
+#define LISTS_EVERY_MS	30000
+#define COUNT_EVERY_MS	60000
+#define BATCH_ROWS		"1000"
+#define BATCHES_MAX		50		/* of one kind in one round */
+#define NONCE_SECONDS	600
+
+struct Housekeeper
+{
+	const Config *_Atomic *config;
+	const HdmsKey *network;
+	pthread_t	thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	bool		stopping;
+	bool		lists_wanted;
+};
+
+/* Deletes in batches what a statement with a time and a limit selects; returns how many, or -1. */
+static int64_t
+delete_batches(PGconn *conn, const char *sql, int64_t time)
+{
+	char		text[24];
+	const char *values[] = {text};
+	int64_t		total = 0;
+
+	snprintf(text, sizeof(text), "%lld", (long long) time);
+	for (int i = 0; i < BATCHES_MAX; i++)
+	{
+		PGresult   *result = query_run(conn, sql, 1, values);
+		int64_t		deleted;
+
+		if (result == NULL)
+			return -1;
+		deleted = atoll(PQcmdTuples(result));
+		PQclear(result);
+		total += deleted;
+		if (deleted < atoll(BATCH_ROWS))
+			break;
+	}
+	return total;
+}
+
+static bool
+delete_expired(PGconn *conn, int64_t now)
+{
+	int64_t		envelopes = delete_batches(conn, "DELETE FROM hdms_server.mailbox USING (SELECT recipient, id FROM hdms_server.mailbox"
+										   " WHERE expires <= $1::int8 ORDER BY expires LIMIT " BATCH_ROWS " FOR UPDATE SKIP LOCKED) AS old"
+										   " WHERE mailbox.recipient = old.recipient AND mailbox.id = old.id", now);
+
+	if (envelopes > 0)
+		metrics_count(COUNTER_ENVELOPES_EXPIRED, (uint64_t) envelopes);
+	return envelopes >= 0
+		&& delete_batches(conn, "DELETE FROM hdms_server.nonces USING (SELECT node, nonce FROM hdms_server.nonces"
+						  " WHERE seen < $1::int8 ORDER BY seen LIMIT " BATCH_ROWS " FOR UPDATE SKIP LOCKED) AS old"
+						  " WHERE nonces.node = old.node AND nonces.nonce = old.nonce", now - NONCE_SECONDS) >= 0
+		&& delete_batches(conn, "DELETE FROM hdms_server.vouchers_used USING (SELECT issuer, jti FROM hdms_server.vouchers_used"
+						  " WHERE expires < $1::int8 ORDER BY expires LIMIT " BATCH_ROWS " FOR UPDATE SKIP LOCKED) AS old"
+						  " WHERE vouchers_used.issuer = old.issuer AND vouchers_used.jti = old.jti", now - 86400) >= 0;
+}
+
+/* Counts by the index alone. A count that takes too long is given up: the old figure stays. */
+static void
+count_mailboxes(PGconn *conn)
+{
+	PGresult   *result = query_run(conn, "SELECT count(*), COALESCE(sum(bytes), 0)::int8 FROM hdms_server.mailbox", 0, NULL);
+
+	if (result != NULL)
+	{
+		metrics_gauge_set(GAUGE_MAILBOX_ENVELOPES, atoll(PQgetvalue(result, 0, 0)));
+		metrics_gauge_set(GAUGE_MAILBOX_BYTES, atoll(PQgetvalue(result, 0, 1)));
+	}
+	PQclear(result);
+}
+
+static bool
+try_lock(PGconn *conn, bool *locked)
+{
+	char		sql[96];
+	PGresult   *result;
+
+	snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)", QUERY_LOCK_CLASS, QUERY_LOCK_HOUSEKEEPING);
+	result = query_run(conn, sql, 0, NULL);
+	*locked = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
+	PQclear(result);
+	return result != NULL;
+}
+
+static bool
+unlock(PGconn *conn)
+{
+	char		sql[96];
+
+	snprintf(sql, sizeof(sql), "SELECT pg_advisory_unlock(%d, %d)", QUERY_LOCK_CLASS, QUERY_LOCK_HOUSEKEEPING);
+	return query_do(conn, sql, 0, NULL);
+}
+
+/* Waits for the next round, or for somebody who wants the lists looked at. */
+static void
+housekeeper_wait(Housekeeper *housekeeper, bool *lists_wanted, bool *stopping)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ROUND_MS / 1000;
+	pthread_mutex_lock(&housekeeper->lock);
+	while (!housekeeper->stopping && !housekeeper->lists_wanted
+		   && pthread_cond_timedwait(&housekeeper->wanted, &housekeeper->lock, &until) == 0)
+		;
+	*lists_wanted = *lists_wanted || housekeeper->lists_wanted;
+	housekeeper->lists_wanted = false;
+	*stopping = housekeeper->stopping;
+	pthread_mutex_unlock(&housekeeper->lock);
+}
+
+/* One round. False when the connection is of no use any more. */
+static bool
+housekeeper_round(Housekeeper *housekeeper, PGconn *conn, bool *lists_wanted, int64_t *count_due)
+{
+	bool		locked = false;
+	bool		ok = true;
+
+	if (*lists_wanted)
+	{
+		ok = notary_list_refresh(conn, housekeeper->network, (*housekeeper->config)->notary_list_max_age, wall_seconds()) != NOTARY_LIST_FAILED;
+		*lists_wanted = !ok;
+	}
+	if (!ok || !try_lock(conn, &locked))
+		return false;
+	if (locked)
+	{
+		ok = delete_expired(conn, wall_seconds());
+		if (ok && monotonic_ms() >= *count_due)
+		{
+			count_mailboxes(conn);
+			*count_due = monotonic_ms() + COUNT_EVERY_MS;
+		}
+		ok = unlock(conn) && ok;
+	}
+	return ok;
+}
+
+static void *
+housekeeper_thread(void *argument)
+{
+	Housekeeper *housekeeper = argument;
+	PGconn	   *conn = NULL;
+	bool		stopping = false;
+	bool		lists_wanted = true;
+	int64_t		lists_due = monotonic_ms() + LISTS_EVERY_MS;
+	int64_t		count_due = 0;
+
+	while (!stopping)
+	{
+		if (conn == NULL)
+		{
+			conn = query_connect((*housekeeper->config)->database);
+			if (conn != NULL && migrate_current(conn) != migrate_newest())
+			{
+				PQfinish(conn);
+				conn = NULL;
+			}
+			lists_wanted = true;
+		}
+		if (monotonic_ms() >= lists_due)
+		{
+			lists_wanted = true;
+			lists_due = monotonic_ms() + LISTS_EVERY_MS;
+		}
+		if (conn != NULL && !housekeeper_round(housekeeper, conn, &lists_wanted, &count_due))
+		{
+			PQfinish(conn);
+			conn = NULL;
+		}
+		housekeeper_wait(housekeeper, &lists_wanted, &stopping);
+	}
+	PQfinish(conn);
+	return NULL;
+}
+
+Housekeeper *
+housekeeper_start(const Config *_Atomic *config, const HdmsKey *network)
+{
+	Housekeeper *housekeeper = calloc(1, sizeof(Housekeeper));
+
+	if (housekeeper == NULL)
+		return NULL;
+	housekeeper->config = config;
+	housekeeper->network = network;
+	pthread_mutex_init(&housekeeper->lock, NULL);
+	pthread_cond_init(&housekeeper->wanted, NULL);
+	if (pthread_create(&housekeeper->thread, NULL, housekeeper_thread, housekeeper) != 0)
+	{
+		free(housekeeper);
+		return NULL;
+	}
+	return housekeeper;
+}
+
+void
+housekeeper_stop(Housekeeper *housekeeper)
+{
+	if (housekeeper == NULL)
+		return;
+	pthread_mutex_lock(&housekeeper->lock);
+	housekeeper->stopping = true;
+	pthread_cond_broadcast(&housekeeper->wanted);
+	pthread_mutex_unlock(&housekeeper->lock);
+	pthread_join(housekeeper->thread, NULL);
+	pthread_mutex_destroy(&housekeeper->lock);
+	pthread_cond_destroy(&housekeeper->wanted);
+	free(housekeeper);
+}
+
+void
+housekeeper_look_at_lists(Housekeeper *housekeeper)
+{
+	pthread_mutex_lock(&housekeeper->lock);
+	housekeeper->lists_wanted = true;
+	pthread_cond_signal(&housekeeper->wanted);
+	pthread_mutex_unlock(&housekeeper->lock);
+}
