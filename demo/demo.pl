@@ -1,0 +1,210 @@
+#!/usr/bin/perl
+# The storing flow, shown: three hospitals (each a notary for the others) and the operator's server in a temporary
+# PostgreSQL, a node on disk for each patient, real FHIR resources. Every record is verified on both sides by hdms-tool.
+use strict;
+use warnings;
+use HdmsCluster;
+use JSON::PP;
+use IPC::Run qw(run);
+use Time::HiRes qw(time);
+
+my $folder = shift or die "usage: demo.pl FOLDER\n";
+my $keep = $ENV{KEEP} ? 1 : 0;
+my $started = time;
+my $json = JSON::PP->new->utf8;
+my $interactive = -t STDOUT;
+$| = 1;
+
+sub say_step { printf "%5.1f s  %s\n", time - $started, shift; }
+
+# A line that is written over while something is counted, on a terminal; nothing otherwise.
+sub progress { print "\r         ", shift, "\e[K" if $interactive; }
+sub progress_end { print "\r\e[K" if $interactive; }
+
+# The files: each is one patient's. The reference is the medical record number, else the Patient resource's id, as hdms.import_bundle() has it.
+sub patient_of
+{
+	my ($file) = @_;
+	my $text = slurp($file);
+	my @resources = $file =~ /\.ndjson$/ ? map { $json->decode($_) } grep { /\S/ } split /\n/, $text
+		: map { $_->{resource} // {} } @{$json->decode($text)->{entry} // []};
+	my ($patient) = grep { ($_->{resourceType} // '') eq 'Patient' } @resources;
+	my $name = $patient->{name}[0] // {};
+	my ($mr) = map { $_->{value} } grep { grep { ($_->{code} // '') eq 'MR' } @{$_->{type}{coding} // []} } @{$patient->{identifier} // []};
+	return {
+		file => $file, text => $text, ndjson => $file =~ /\.ndjson$/,
+		ref => $mr // $patient->{id} // do { $file =~ m{([^/]+)\.\w+$}; $1 },
+		name => join(' ', @{$name->{given} // []}, $name->{family} // '?'),
+	};
+}
+
+my @patients = map { patient_of($_) } sort glob("'$folder'/*.json '$folder'/*.ndjson");
+die "demo: no *.json or *.ndjson files in $folder\n" unless @patients;
+
+say_step('starting PostgreSQL, hdms-server and three hospitals');
+my $pg = HdmsCluster->new(keep => $keep);
+my $net = $pg->network(name => 'operator');
+my @hospitals = $net->hospitals(['north', notary => 1], ['east', notary => 1], ['west', notary => 1]);
+say_step("network $net->{fingerprint} at $net->{url}");
+
+for my $i (0 .. $#patients)
+{
+	my $patient = $patients[$i];
+	$patient->{hospital} = $hospitals[$i % @hospitals];
+	$patient->{device} = $net->device("patient" . ($i + 1));
+	$patient->{device}->start;
+	$patient->{device}->pair($patient->{hospital}->invite($patient->{ref}));
+	$patient->{hospital}->wait_for("SELECT status FROM hdms.patients WHERE patient_ref = '$patient->{ref}'", 'paired');
+	say_step("$patient->{name} has paired a device with $patient->{hospital}{db}");
+}
+
+# The first patient is asked about each record until one was rejected; the others' devices follow a standing rule.
+my $asked = $patients[0];
+$_->{device}->cmd('policy', $_->{hospital}{node}, $_ == $asked ? 'ask' : 'accept') for @patients;
+
+my ($imported, $not_records) = (0, 0);
+for my $patient (@patients)
+{
+	my $function = $patient->{ndjson} ? 'import_ndjson' : 'import_bundle';
+	my ($out, $err);
+	my $quoted = $patient->{text};
+	$quoted =~ s/'/''/g;
+	my $sql = "SELECT count(record), count(problem) FROM hdms.$function('$quoted', '$patient->{ref}');";
+	run([$pg->psql_command($patient->{hospital}{db})], '<', \$sql, '>', \$out, '2>', \$err) or die "importing $patient->{file} failed: $err";
+	my ($records, $problems) = $out =~ /(\d+)\|(\d+)/;
+	$imported += $records;
+	$not_records += $problems;
+	say_step("$patient->{hospital}{db} issues $records records of $patient->{name}" . ($problems ? " ($problems entries are not about the patient)" : ''));
+}
+
+# One rejection by the person, with a reason.
+my $inbox = wait_until('something to decide', sub { my $list = $asked->{device}->json('inbox'); @$list ? $list : undef });
+my $refused = $inbox->[0];
+$asked->{device}->cmd('reject', $refused->{id}, '--reason', 'This is not about me');
+say_step("$asked->{name} rejects one record: \"This is not about me\"");
+$asked->{device}->cmd('policy', $asked->{hospital}{node}, 'accept');
+my %decided = ($refused->{id} => 1);
+# What was waiting to be asked about before the rule changed is accepted one by one; what comes now follows the rule.
+sub accept_waiting
+{
+	for my $waiting (@{$asked->{device}->json('inbox')})
+	{
+		$asked->{device}->try_cmd('accept', $waiting->{id}) unless $decided{$waiting->{id}}++;
+	}
+}
+
+sub counts
+{
+	my %count;
+	for my $hospital (@hospitals)
+	{
+		for (split /\n/, $hospital->sql('SELECT status, count(*) FROM hdms.records GROUP BY status'))
+		{
+			my ($status, $n) = split /\|/;
+			$count{$status} += $n;
+		}
+	}
+	return \%count;
+}
+
+sub wait_settled
+{
+	my ($what) = @_;
+	my $before = '';
+	my $changed = time;
+	while (1)
+	{
+		accept_waiting();
+		my $count = counts();
+		my $ended = ($count->{committed} // 0) + ($count->{rejected} // 0);
+		my $now = join ', ', map { "$count->{$_} $_" } sort keys %$count;
+		progress("$what: $now");
+		last if $ended == $imported;
+		($before, $changed) = ($now, time) if $now ne $before;
+		die "demo: nothing moves any more: $now\n" if time - $changed > 60;
+		select undef, undef, undef, 0.2;
+	}
+	progress_end();
+}
+my $storing = time;
+wait_settled('storing');
+say_step(sprintf 'every record is committed or rejected (%.0f a second)', $imported / (time - $storing || 1));
+
+# One amendment: the second version names the first.
+my $last = $patients[-1];
+my $record = $last->{hospital}->sql("SELECT record FROM hdms.records WHERE status = 'committed' AND patient_ref = '$last->{ref}' ORDER BY record LIMIT 1");
+$last->{hospital}->sql("SELECT hdms.amend('$record', (hdms.read('$record', 'amendment shown by the demo')::jsonb || '{\"language\": \"en\"}')::json)");
+$last->{hospital}->wait_for("SELECT committed_versions FROM hdms.records WHERE record = '$record'", '2');
+say_step("$last->{hospital}{db} amends one record, $last->{name}'s device accepts");
+
+# The patients' copies are final when the hospital's confirmation arrived.
+for my $patient (@patients)
+{
+	my $committed = $patient->{hospital}->sql("SELECT count(*) FROM hdms.records WHERE patient_ref = '$patient->{ref}' AND status = 'committed'");
+	wait_until("$patient->{name}'s device to have all as final", sub {
+		my $final = () = grep { $_->{status} eq 'final' } @{$patient->{device}->json('records')};
+		$final >= $committed;
+	});
+}
+
+# The independent check: evidence files of both sides, hdms-tool, the network's fingerprint and nothing else.
+my $evidence = "$pg->{base}/evidence";
+mkdir $evidence;
+my ($verified, $failed) = (0, 0);
+my $committed = 0;
+for my $patient (@patients)
+{
+	my ($name, $db) = ($patient->{device}{name}, $patient->{hospital}{db});
+	my %side = (hospital => "$evidence/$name-hospital", device => "$evidence/$name-device");
+	mkdir $_ for values %side;
+	for my $line (split /\n/, $patient->{hospital}->sql("SELECT record, hdms.export_evidence(record) FROM hdms.records WHERE patient_ref = '$patient->{ref}' AND committed_versions > 0"))
+	{
+		my ($id, $file) = split /\|/, $line, 2;
+		spew("$side{hospital}/$id.json", $file);
+		$committed++;
+	}
+	$patient->{device}->cmd('export', '--all', $side{device});
+	my %ids;
+	for my $which (sort keys %side)
+	{
+		my @files = glob "$side{$which}/*.json";
+		$ids{$which} = join ' ', sort map { s{.*/}{}r } @files;
+		my ($out, $err);
+		my $ok = run(["$build/hdms-tool", 'state', 'verify', $side{$which}, '--network', $net->{fingerprint}], '<', \undef, '>', \$out, '2>', \$err);
+		my ($good, $bad) = $out =~ /^(\d+) verified, (\d+) failed/m;
+		$verified += $good // 0;
+		$failed += $bad // 1;
+		print $out =~ s/^/         /mgr if !$ok;
+	}
+	if ($ids{hospital} ne $ids{device})
+	{
+		print "         $patient->{name}: hospital and device do not hold the same records\n";
+		$failed++;
+	}
+}
+say_step("hdms-tool verified $verified evidence files: $committed of the hospitals, the rest of the patients");
+$failed += 2 * $committed - $verified if $verified != 2 * $committed;
+
+my $rejected = counts()->{rejected} // 0;
+my $amended = 0;
+$amended += $_->sql('SELECT count(*) FROM hdms.records WHERE committed_versions > 1') for @hospitals;
+
+if ($keep)
+{
+	@HdmsCluster::stoppers = ();
+	my $psql = join ' ', map { /\s/ ? "'$_'" : $_ } HdmsCluster::pg_bin() . '/psql', '-d', $pg->conninfo('north');
+	my $node = join ' ', $asked->{device}->command_line();
+	print <<"LOOK";
+
+Still running. Look around:
+  hospital north   $psql
+                   SELECT * FROM hdms.records;  SELECT * FROM hdms.events ORDER BY id;  SELECT * FROM hdms.doctor();
+  first patient    $node inbox        (records, show ID, verify ID, status)
+  evidence files   $evidence
+Stop it:           $top/demo/stop.sh $pg->{base}
+
+LOOK
+	spew("$pg->{base}/pids", join("\n", (map { $_->{device}{pid} } @patients), @{$net->{servers}}) . "\n");
+}
+print "demo: $committed records committed and verified on both sides, $rejected rejected, $amended amended, $failed failed\n";
+exit($failed == 0 && $rejected >= 1 && $amended >= 1 ? 0 : 1);
