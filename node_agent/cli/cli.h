@@ -1,0 +1,56 @@
+/*
+ * cli.h
+ *		The command line's parts.
+ */
+#ifndef NODE_CLI_H
+#define NODE_CLI_H
+
+#include <jansson.h>
+
+#include "hdms_node.h"
+
+#define EXIT_DONE		0
+#define EXIT_REFUSED	1
+#define EXIT_USAGE		2
+
+/* What was typed. Strings are borrowed from argv. */
+typedef struct Invocation
+{
+	const char *home;
+	const char *passphrase_file;
+	const char *command;
+	const char *argument[3];
+	int			argument_count;
+	const char *reason;
+	const char *suite;
+	const char *seed_file;
+	const char *out;
+	const char *type;
+	const char *text;
+	const char *since;
+	bool		all;
+	bool		json;
+} Invocation;
+
+/* One line on stderr, after the program's name. */
+extern void complain(const char *format,...) __attribute__((format(printf, 1, 2)));
+
+/* The passphrase from the file or the terminal, to be wiped with hdms_string_wipe(); NULL after complaining. is_new: asked for twice. */
+extern char *passphrase_get(const char *file, bool is_new);
+
+/*
+ * Sends a line to the service of that home. *answer: what it said, malloc'ed. False when there is no service.
+ */
+extern bool service_ask(const char *home, const char *line, char **answer);
+
+/* Shows the result of a command to a person. result is JSON. */
+extern void result_show(const Invocation *invocation, const char *result, size_t len);
+
+/* The commands that are not questions to a home. They return the exit status. */
+extern int	command_init(const Invocation *invocation);
+extern int	command_service(const Invocation *invocation);
+
+/* Opens the home for this process. NULL after complaining. */
+extern HdmsHome *home_open_or_complain(const Invocation *invocation, const HdmsHomeOptions *options);
+
+#endif

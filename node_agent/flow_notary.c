@@ -1,0 +1,390 @@
+/*
+ * flow_notary.c
+ *		The notary: its request, its receipt, its refusals, its silence.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow.h"
+#include "notarisation.h"
+#include "notary_list.h"
+
+bool
+flow_send_request(Pairing *pairing, Version *version)
+{
+	HdmsHome   *home = pairing->home;
+	HdmsBytes	request = {0};
+	HdmsBytes	prev_request = {0};
+	HdmsBytes	prev_receipt = {0};
+	Version		before;
+	Peer	   *notary;
+	HdmsBody	body = {0};
+	char		jti[37] = "";
+	int			count;
+	bool		found;
+	bool		good = false;
+
+	if (!peer_find(home, version->notary, &notary))
+		return false;
+	if (notary == NULL)
+	{
+		want_add(home, pairing, WANT_NODE, version->notary);
+		version->status = VERSION_ACCEPTED;
+		version->next_try = home_now_ms(home) + home->config.retry_max;
+		return version_save(home, version);
+	}
+	if (!request_count(home, version->id, &count) || count < 1 || !part_get(home, version->id, PART_REQUEST(count - 1), &request))
+		goto cleanup;
+	body.request = (char *) request.data;
+	if (version->number > 1)
+	{
+		if (!version_by_vk(home, pairing->id, version->prev, &before, &found) || !found ||
+			!part_get(home, before.id, PART_REQUEST(0), &prev_request) || !part_get(home, before.id, PART_RECEIPT, &prev_receipt))
+			goto cleanup;
+		body.prev_request = (char *) prev_request.data;
+		body.prev_receipt = (char *) prev_receipt.data;
+	}
+	version->status = VERSION_NOTARISING;
+	version->next_try = home_now_ms(home) + home->config.notary_patience;
+	good = outbox_add(pairing, notary, OUT_NOTARISE, "", version->id, &body, jti) && version_save(home, version);
+
+cleanup:
+	hdms_bytes_free(&request);
+	hdms_bytes_free(&prev_request);
+	hdms_bytes_free(&prev_receipt);
+	return good;
+}
+
+/* Which of the version's requests a leaf is about; its number, or -1. */
+static int
+request_of_leaf(HdmsHome *home, const Version *version, const char *notary, const HdmsLeaf *leaf, HdmsBytes *text, HdmsRequest *request)
+{
+	int			count;
+
+	if (!request_count(home, version->id, &count))
+		return -1;
+	for (int i = count - 1; i >= 0; i--)
+	{
+		HdmsBytes	candidate = {0};
+
+		if (!part_get(home, version->id, PART_REQUEST(i), &candidate) || candidate.data == NULL)
+			return -1;
+		if (hdms_request_peek((const char *) candidate.data, candidate.len, request) == HDMS_OK && strcmp(request->aud, notary) == 0 &&
+			(leaf == NULL || memcmp(request->digest, leaf->request, HDMS_DIGEST_SIZE) == 0))
+		{
+			*text = candidate;
+			return i;
+		}
+		hdms_bytes_free(&candidate);
+	}
+	return -1;
+}
+
+/* The log key of a notary in the list that a request's commit pins. */
+static bool
+log_key(Arrival *arrival, const HdmsRequest *request, const HdmsKey **key)
+{
+	const HdmsNotaryList *list;
+	const HdmsNotary *notary;
+
+	*key = NULL;
+	if (!notary_list_find(arrival->home, arrival->pairing, request->commit.notaries, &list))
+		return false;
+	if (list != NULL && (notary = hdms_notaries_find(list, arrival->sender->node)) != NULL)
+		*key = notary->log;
+	return true;
+}
+
+/* From now on the evidence is: state, acceptance, this request (with the commit and all skips inside), this receipt. */
+static bool
+evidence_keep(HdmsHome *home, const Version *version, int number, const char *request, const char *receipt)
+{
+	int			count;
+
+	if (!request_count(home, version->id, &count))
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		if (!part_remove(home, version->id, PART_SKIP(i)) || (i > 0 && !part_remove(home, version->id, PART_REQUEST(i))))
+			return false;
+	}
+	return part_remove(home, version->id, PART_COMMIT) &&
+		(number == 0 || part_put(home, version->id, PART_REQUEST(0), request)) &&
+		part_put(home, version->id, PART_RECEIPT, receipt);
+}
+
+/* Verifies a receipt against the version's requests and goes on with it. */
+static Outcome
+receipt_take(Arrival *arrival, Version *version, const char *receipt)
+{
+	HdmsHome   *home = arrival->home;
+	HdmsBytes	text = {0};
+	HdmsRequest request;
+	HdmsLeaf	leaf;
+	const HdmsKey *key;
+	HdmsStatus	status;
+	int			number;
+
+	/* Any request to this notary names the list; the leaf then says which request it was. */
+	if (request_of_leaf(home, version, arrival->sender->node, NULL, &text, &request) < 0)
+		return outcome_of(arrival, HDMS_WRONG_SENDER);
+	hdms_bytes_free(&text);
+	if (!log_key(arrival, &request, &key))
+		return OUTCOME_FAILED;
+	if (key == NULL)
+		return outcome_of(arrival, HDMS_NOT_ADMITTED);
+	status = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL);
+	if (status != HDMS_OK)
+		return outcome_of(arrival, status);
+	number = request_of_leaf(home, version, arrival->sender->node, &leaf, &text, &request);
+	if (number < 0 || memcmp(leaf.tag, request.commit.tag, HDMS_DIGEST_SIZE) != 0)
+		status = HDMS_DIGEST_MISMATCH;
+	else if (leaf.time_ms > request.commit.accept_until * 1000)
+		status = HDMS_TOO_LATE;
+	if (status == HDMS_OK)
+	{
+		strcpy(version->notary, arrival->sender->node);
+		version->status = VERSION_NOTARISED;
+		version->next_try = 0;
+		version->last_error[0] = '\0';
+		if (!evidence_keep(home, version, number, (const char *) text.data, receipt) ||
+			!outbox_forget(home, version->id, OUT_NOTARISE) || !outbox_forget(home, version->id, OUT_SILENT) ||
+			!outbox_forget(home, version->id, OUT_REJECTED))
+			status = HDMS_OUT_OF_MEMORY;
+		version->answer[0] = '\0';
+		if (status == HDMS_OK && !flow_send_accepted(arrival->pairing, version))
+			status = HDMS_OUT_OF_MEMORY;
+	}
+	hdms_bytes_free(&text);
+	return outcome_of(arrival, status);
+}
+
+/* The version whose notary request the message answers; *found false when nobody waits for it. */
+static bool
+version_of_answer(Arrival *arrival, Version *version, bool *found)
+{
+	OutboxType	type;
+	int64_t		id;
+
+	if (!outbox_look(arrival->pairing, arrival->sender->node, arrival->message.head.re, found, &type, &id))
+		return false;
+	if (*found && type != OUT_NOTARISE)
+		*found = false;
+	return !*found || version_load(arrival->home, id, version, found);
+}
+
+Outcome
+flow_receipt(Arrival *arrival)
+{
+	Version		version;
+	bool		found;
+
+	if (!version_of_answer(arrival, &version, &found))
+		return OUTCOME_FAILED;
+
+	/* A second receipt, or one for a request that was answered by another notary: there is evidence already. */
+	if (!found)
+		return OUTCOME_DONE;
+	arrival->version = version.id;
+	return receipt_take(arrival, &version, arrival->body.receipt);
+}
+
+/* The notary says no. Some reasons pass by themselves; the request is then sent again as a new message. */
+static Outcome
+notary_refused(Arrival *arrival, Version *version, const char *code)
+{
+	static const char *const passing[] = {"unknown-node", "unknown-list", "unknown-predecessor", "not-a-notary", "not-admitted", "unknown-key", "unknown-state"};
+	HdmsHome   *home = arrival->home;
+	bool		passes = false;
+	OutboxType	type;
+	int64_t		id;
+	bool		found;
+
+	if (strcmp(code, "conflict") == 0 && arrival->body.receipt != NULL)
+	{
+		Outcome		outcome = receipt_take(arrival, version, arrival->body.receipt);
+
+		/* The rival is this very request: so this is its receipt. */
+		if (outcome == OUTCOME_DONE || outcome == OUTCOME_FAILED)
+			return outcome;
+		if (arrival->refusal != HDMS_DIGEST_MISMATCH)
+			return outcome;
+		arrival->refusal = HDMS_OK;
+	}
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		passes = passes || strcmp(code, passing[i]) == 0;
+	if (!outbox_answered(arrival->pairing, arrival->sender->node, arrival->message.head.re, &found, &type, &id))
+		return OUTCOME_FAILED;
+	snprintf(version->last_error, sizeof(version->last_error), "%s", code);
+	if (strcmp(arrival->sender->node, version->notary) != 0)
+		return OUTCOME_DONE;	/* one that was skipped: its word does not matter any more */
+	if (passes)
+	{
+		version->status = VERSION_ACCEPTED;
+		version->next_try = home_now_ms(home) + home->config.retry_max;
+	}
+	else
+	{
+		version->status = strcmp(code, "too-late") == 0 ? VERSION_EXPIRED : VERSION_FAILED;
+		version->next_try = 0;
+		if (!notice_add(home, "notary-refused", "the notary %s refused record %s: %s", version->notary, version->record, code))
+			return OUTCOME_FAILED;
+	}
+	return version_save(home, version) ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+Outcome
+flow_refused(Arrival *arrival)
+{
+	char		code[40];
+	OutboxType	type;
+	Version		version;
+	int64_t		id;
+	bool		found;
+
+	/* A word for the log and the screen: only what words are made of. */
+	snprintf(code, sizeof(code), "%.*s", (int) strspn(arrival->body.code, "abcdefghijklmnopqrstuvwxyz0123456789-_"), arrival->body.code);
+	if (!outbox_look(arrival->pairing, arrival->sender->node, arrival->message.head.re, &found, &type, &id))
+		return OUTCOME_FAILED;
+	if (!found)
+		return OUTCOME_DONE;
+	if (type == OUT_NOTARISE)
+	{
+		if (!version_load(arrival->home, id, &version, &found))
+			return OUTCOME_FAILED;
+		arrival->version = id;
+		return found ? notary_refused(arrival, &version, code) : OUTCOME_DONE;
+	}
+	if (!outbox_answered(arrival->pairing, arrival->sender->node, arrival->message.head.re, &found, &type, &id))
+		return OUTCOME_FAILED;
+	if (id == 0 || !version_load(arrival->home, id, &version, &found))
+		return id == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
+	if (!found)
+		return OUTCOME_DONE;
+	snprintf(version.last_error, sizeof(version.last_error), "%s", code);
+	if (!notice_add(arrival->home, "institution-refused", "%s refused a message about record %s: %s", arrival->sender->node, version.record, code))
+		return OUTCOME_FAILED;
+	return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+/* Finds the version that an institution's message names by vk. */
+static bool
+version_named(Arrival *arrival, Version *version, bool *found)
+{
+	*found = hdms_is_digest_text(arrival->body.vk, strlen(arrival->body.vk));
+	return !*found || version_by_vk(arrival->home, arrival->pairing->id, arrival->body.vk, version, found);
+}
+
+static bool
+silent_answered(Arrival *arrival)
+{
+	OutboxType	type;
+	int64_t		version;
+	bool		found;
+
+	if (!outbox_look(arrival->pairing, arrival->sender->node, arrival->message.head.re, &found, &type, &version))
+		return false;
+	return !found || type != OUT_SILENT || outbox_answered(arrival->pairing, arrival->sender->node, arrival->message.head.re, &found, &type, &version);
+}
+
+Outcome
+flow_alive(Arrival *arrival)
+{
+	Version		version;
+	bool		found;
+
+	if (!silent_answered(arrival) || !version_named(arrival, &version, &found))
+		return OUTCOME_FAILED;
+	if (!found || version.status != VERSION_NOTARISING)
+		return OUTCOME_DONE;
+	version.next_try = home_now_ms(arrival->home) + arrival->home->config.notary_patience;
+	return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+/* Draws again past everyone who was skipped, and keeps the new request beside the old ones: an old notary may still answer. */
+static HdmsStatus
+draw_again(Arrival *arrival, Version *version, int count)
+{
+	HdmsHome   *home = arrival->home;
+	HdmsBytes	skips[MAX_REQUESTS] = {{0}};
+	const char *skip_texts[MAX_REQUESTS];
+	HdmsBytes	state_text = {0};
+	HdmsBytes	commit = {0};
+	HdmsBytes	acceptance = {0};
+	char	   *request = NULL;
+	HdmsState	state;
+	HdmsCommit	claims;
+	const HdmsNotaryList *list = NULL;
+	const HdmsNotary *notary;
+	HdmsStatus	status = HDMS_OUT_OF_MEMORY;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!part_get(home, version->id, PART_SKIP(i), &skips[i]) || skips[i].data == NULL)
+			goto cleanup;
+		skip_texts[i] = (const char *) skips[i].data;
+	}
+	if (!part_get(home, version->id, PART_STATE, &state_text) || !part_get(home, version->id, PART_COMMIT, &commit) ||
+		!part_get(home, version->id, PART_ACCEPTANCE, &acceptance) || !state_text.data || !commit.data || !acceptance.data)
+		goto cleanup;
+	if ((status = hdms_state_parse((const char *) state_text.data, state_text.len, true, &state)) != HDMS_OK ||
+		(status = hdms_commit_peek((const char *) commit.data, commit.len, &claims)) != HDMS_OK)
+		goto cleanup;
+	status = HDMS_OUT_OF_MEMORY;
+	if (!notary_list_find(home, arrival->pairing, claims.notaries, &list) || list == NULL)
+		goto cleanup;
+	status = hdms_request_first(&state, (const char *) commit.data, (const char *) acceptance.data, list, skip_texts, (size_t) count,
+								arrival->pairing->vrf, arrival->pairing->sign, home_now(home), &request, &notary);
+	if (status != HDMS_OK)
+		goto cleanup;
+	strcpy(version->notary, notary->node);
+	if (!part_put(home, version->id, PART_REQUEST(count), request) || !flow_send_request(arrival->pairing, version))
+		status = HDMS_OUT_OF_MEMORY;
+
+cleanup:
+	for (int i = 0; i < count; i++)
+		hdms_bytes_free(&skips[i]);
+	hdms_bytes_wipe(&state_text);
+	hdms_bytes_free(&commit);
+	hdms_bytes_free(&acceptance);
+	free(request);
+	return status;
+}
+
+Outcome
+flow_skip(Arrival *arrival)
+{
+	Version		version;
+	HdmsSkip	skip;
+	HdmsStatus	status;
+	int			count;
+	bool		found;
+
+	if (!version_named(arrival, &version, &found))
+		return OUTCOME_FAILED;
+	status = hdms_skip_verify(arrival->body.skip, strlen(arrival->body.skip), arrival->sender->history, home_now(arrival->home), &skip);
+	if (status != HDMS_OK)
+		return outcome_of(arrival, status);
+	if (!found || strcmp(skip.vk, version.vk) != 0 || strcmp(skip.sub, arrival->pairing->node) != 0 || strcmp(skip.iss, arrival->pairing->peer) != 0)
+		return outcome_of(arrival, HDMS_BAD_CLAIM);
+	if (!silent_answered(arrival) || !request_count(arrival->home, version.id, &count))
+		return OUTCOME_FAILED;
+
+	/* The notary has answered after all, or has been skipped before. */
+	if (version.status != VERSION_NOTARISING || version.number != 1 || strcmp(skip.notary, version.notary) != 0 || count >= MAX_REQUESTS - 1)
+		return OUTCOME_DONE;
+	arrival->version = version.id;
+	if (!part_put(arrival->home, version.id, PART_SKIP(count - 1), arrival->body.skip))
+		return OUTCOME_FAILED;
+	status = draw_again(arrival, &version, count);
+	if (status == HDMS_BAD_DRAW)
+	{
+		/* Nobody is left: wait for any of them. */
+		if (!part_remove(arrival->home, version.id, PART_SKIP(count - 1)))
+			return OUTCOME_FAILED;
+		snprintf(version.last_error, sizeof(version.last_error), "every notary was skipped");
+		version.next_try = home_now_ms(arrival->home) + arrival->home->config.notary_patience;
+		return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;
+	}
+	return outcome_of(arrival, status);
+}

@@ -1,0 +1,323 @@
+/*
+ * flow_record.c
+ *		A record arrives, and the person decides about it.
+ *
+ * Everything that can be wrong is checked before the person is asked: what they accept is what the institution signed, for them, in its place in
+ * the chain, with a notary that can be drawn.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "catalogue.h"
+#include "flow.h"
+#include "notarisation.h"
+#include "notary_list.h"
+
+/* Tells the institution that this record will not be stored. */
+static Outcome
+record_refuse(Arrival *arrival, HdmsStatus status)
+{
+	HdmsBody	body = {.code = (char *) hdms_status_word(status), .detail = (char *) hdms_status_sentence(status)};
+	char		jti[37] = "";
+
+	if (status == HDMS_OUT_OF_MEMORY || status == HDMS_CRYPTO_FAILED)
+		return OUTCOME_FAILED;
+	arrival->answer = ANSWER_REFUSED;
+	snprintf(arrival->word, sizeof(arrival->word), "%s", body.code);
+	if (!notice_add(arrival->home, "refused-record", "a record from %s was refused: %s", arrival->sender->node, body.detail) ||
+		!outbox_add(arrival->pairing, arrival->sender, OUT_REFUSED, arrival->message.head.jti, 0, &body, jti))
+		return OUTCOME_FAILED;
+	return OUTCOME_DONE;
+}
+
+static HdmsStatus
+record_verify(Arrival *arrival, HdmsState *state, HdmsCommit *commit)
+{
+	const Pairing *pairing = arrival->pairing;
+	const char *text = arrival->body.state;
+	int64_t		now = home_now(arrival->home);
+	HdmsStatus	status;
+
+	if ((status = hdms_state_verify(text, strlen(text), true, arrival->sender->history, now, state)) != HDMS_OK ||
+		(status = hdms_commit_verify(arrival->body.commit, strlen(arrival->body.commit), arrival->sender->history, now, commit)) != HDMS_OK ||
+		(status = hdms_commit_matches(commit, state)) != HDMS_OK)
+		return status;
+	if (strcmp(state->sub, pairing->node) != 0)
+		return HDMS_WRONG_RECEIVER;
+	if (strcmp(state->iss, pairing->peer) != 0)
+		return HDMS_WRONG_SENDER;
+	if (strcmp(commit->vrf, hdms_key_thumbprint(pairing->vrf)) != 0)
+		return HDMS_BAD_KEY;
+	if (commit->accept_until < now)
+		return HDMS_TOO_LATE;
+	return HDMS_OK;
+}
+
+/*
+ * The place in the chain. DONE: it fits; WAIT: for the version before to become final; REFUSED; FAILED.
+ */
+static Outcome
+chain_check(Arrival *arrival, const HdmsState *state, char notary[HDMS_DIGEST_TEXT + 1])
+{
+	Version		before;
+	bool		found;
+
+	notary[0] = '\0';
+	if (state->version == 1)
+	{
+		if (!version_of_record(arrival->home, arrival->pairing->id, state->record, VERSION_FINAL, &before, &found))
+			return OUTCOME_FAILED;
+		return found ? outcome_of(arrival, HDMS_BAD_CHAIN) : OUTCOME_DONE;
+	}
+	if (!version_by_vk(arrival->home, arrival->pairing->id, state->prev, &before, &found))
+		return OUTCOME_FAILED;
+	if (found && (strcmp(before.record, state->record) != 0 || before.number + 1 != state->version || before.status == VERSION_SUPERSEDED))
+		return outcome_of(arrival, HDMS_BAD_CHAIN);
+	if (!found || before.status != VERSION_FINAL)
+	{
+		strcpy(arrival->want, state->prev);
+		return OUTCOME_WAIT;
+	}
+	strcpy(notary, before.notary);
+	return OUTCOME_DONE;
+}
+
+/* The pinned list must be here, of use still, and have the notary that a later version is bound to. */
+static Outcome
+list_check(Arrival *arrival, const HdmsCommit *commit, const char *notary)
+{
+	const HdmsNotaryList *list;
+
+	if (!notary_list_find(arrival->home, arrival->pairing, commit->notaries, &list))
+		return OUTCOME_FAILED;
+	if (list == NULL)
+	{
+		want_add(arrival->home, arrival->pairing, WANT_LIST, commit->notaries);
+		strcpy(arrival->want, commit->notaries);
+		return OUTCOME_WAIT;
+	}
+	if (notary[0] == '\0' && list->iat + list->max_age < home_now(arrival->home))
+		return outcome_of(arrival, HDMS_EXPIRED);
+	if (notary[0] != '\0' && hdms_notaries_find(list, notary) == NULL)
+		return outcome_of(arrival, HDMS_BAD_DRAW);
+	return OUTCOME_DONE;
+}
+
+static HdmsStatus
+record_store(Arrival *arrival, const HdmsState *state, const HdmsCommit *commit, Version *version)
+{
+	HdmsBytes	content = {0};
+	char	   *summary = NULL;
+	HdmsStatus	status;
+	bool		good;
+
+	status = hdms_state_content(arrival->body.state, strlen(arrival->body.state), &content);
+	if (status != HDMS_OK)
+		return status;
+	summary = catalogue_summary(state->type, (const char *) content.data, content.len);
+	hdms_bytes_wipe(&content);
+	if (summary == NULL)
+		return HDMS_OUT_OF_MEMORY;
+	memset(version, 0, sizeof(*version));
+	version->pairing = arrival->pairing->id;
+	version->number = state->version;
+	version->status = arrival->pairing->accept ? VERSION_RECEIVED : VERSION_ASKED;
+	version->accept_until = commit->accept_until;
+	version->received = home_now_ms(arrival->home);
+	version->next_try = commit->accept_until * 1000;
+	strcpy(version->record, state->record);
+	strcpy(version->vk, state->vk);
+	strcpy(version->prev, state->prev);
+	strcpy(version->message, arrival->message.head.jti);
+	good = version_insert(arrival->home, version, summary) && part_put(arrival->home, version->id, PART_STATE, arrival->body.state) &&
+		part_put(arrival->home, version->id, PART_COMMIT, arrival->body.commit);
+	hdms_string_wipe(summary);
+	return good ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+}
+
+Outcome
+flow_record(Arrival *arrival)
+{
+	HdmsState	state;
+	HdmsCommit	commit;
+	Version		version;
+	char		notary[HDMS_DIGEST_TEXT + 1];
+	bool		found;
+	HdmsStatus	status = record_verify(arrival, &state, &commit);
+	Outcome		outcome;
+
+	if (status != HDMS_OK)
+		return record_refuse(arrival, status);
+	arrival->answer = ANSWER_FLOW;
+
+	/* The same state in another message: the flow goes on where it is. */
+	if (!version_by_vk(arrival->home, arrival->pairing->id, state.vk, &version, &found))
+		return OUTCOME_FAILED;
+	if (found)
+	{
+		strcpy(version.message, arrival->message.head.jti);
+		arrival->version = version.id;
+		return version_save(arrival->home, &version) ? flow_repeat(arrival) : OUTCOME_FAILED;
+	}
+	outcome = chain_check(arrival, &state, notary);
+	if (outcome == OUTCOME_DONE)
+		outcome = list_check(arrival, &commit, notary);
+	if (outcome == OUTCOME_REFUSED)
+		return record_refuse(arrival, arrival->refusal);
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	status = record_store(arrival, &state, &commit, &version);
+	if (status != HDMS_OK)
+		return OUTCOME_FAILED;
+	arrival->version = version.id;
+	home_changed(arrival->home);
+	if (!arrival->pairing->accept)
+		return pairing_ack(arrival->pairing, arrival->message.head.jti) ? OUTCOME_DONE : OUTCOME_FAILED;
+	status = flow_accept(arrival->pairing, &version, arrival->body.state, arrival->body.commit);
+	if (status == HDMS_OK)
+		return OUTCOME_DONE;
+
+	/* Nobody can be drawn from that list: the flow has ended before it began. */
+	if (status != HDMS_BAD_DRAW)
+		return OUTCOME_FAILED;
+	version.status = VERSION_FAILED;
+	version.next_try = 0;
+	snprintf(version.last_error, sizeof(version.last_error), "%s", hdms_status_word(status));
+	return version_save(arrival->home, &version) ? record_refuse(arrival, status) : OUTCOME_FAILED;
+}
+
+/* The first version's request: the notary is drawn past the skips. */
+static HdmsStatus
+request_draw(Pairing *pairing, Version *version, const char *state_text, const char *commit, const char *acceptance, char **request)
+{
+	HdmsState	state;
+	HdmsCommit	claims;
+	const HdmsNotaryList *list;
+	const HdmsNotary *notary;
+	HdmsStatus	status;
+
+	if ((status = hdms_state_parse(state_text, strlen(state_text), true, &state)) != HDMS_OK ||
+		(status = hdms_commit_peek(commit, strlen(commit), &claims)) != HDMS_OK)
+		return status;
+	if (!notary_list_find(pairing->home, pairing, claims.notaries, &list))
+		return HDMS_BAD_ARGUMENT;
+	if (list == NULL)
+		return HDMS_NOT_ADMITTED;
+	status = hdms_request_first(&state, commit, acceptance, list, NULL, 0, pairing->vrf, pairing->sign, home_now(pairing->home), request, &notary);
+	if (status == HDMS_OK)
+		strcpy(version->notary, notary->node);
+	return status;
+}
+
+/* A later version's request: the notary of the one before. */
+static HdmsStatus
+request_continue(Pairing *pairing, Version *version, const char *state_text, const char *commit, const char *acceptance, char **request)
+{
+	HdmsState	state;
+	Version		before;
+	HdmsBytes	prev_request = {0};
+	HdmsStatus	status;
+	bool		found;
+
+	status = hdms_state_parse(state_text, strlen(state_text), true, &state);
+	if (status != HDMS_OK)
+		return status;
+	if (!version_by_vk(pairing->home, pairing->id, version->prev, &before, &found))
+		return HDMS_BAD_ARGUMENT;
+	if (!found || before.status != VERSION_FINAL)
+		return HDMS_BAD_CHAIN;
+	if (!part_get(pairing->home, before.id, PART_REQUEST(0), &prev_request) || prev_request.data == NULL)
+		return HDMS_BAD_ARGUMENT;
+	status = hdms_request_next(&state, commit, acceptance, (const char *) prev_request.data, before.notary, pairing->sign,
+							   home_now(pairing->home), request);
+	hdms_bytes_free(&prev_request);
+	if (status == HDMS_OK)
+		strcpy(version->notary, before.notary);
+	return status;
+}
+
+HdmsStatus
+flow_accept(Pairing *pairing, Version *version, const char *state, const char *commit)
+{
+	HdmsHome   *home = pairing->home;
+	HdmsBytes	state_text = {0};
+	HdmsBytes	commit_text = {0};
+	char	   *acceptance = NULL;
+	char	   *request = NULL;
+	HdmsStatus	status = HDMS_BAD_ARGUMENT;
+
+	if (state == NULL)
+	{
+		if (!part_get(home, version->id, PART_STATE, &state_text) || !part_get(home, version->id, PART_COMMIT, &commit_text) ||
+			state_text.data == NULL || commit_text.data == NULL)
+			goto cleanup;
+		state = (const char *) state_text.data;
+		commit = (const char *) commit_text.data;
+	}
+	status = hdms_acceptance_sign(state, strlen(state), pairing->sign, home_now(home), &acceptance);
+	if (status != HDMS_OK)
+		goto cleanup;
+	if (version->number == 1)
+		status = request_draw(pairing, version, state, commit, acceptance, &request);
+	else
+		status = request_continue(pairing, version, state, commit, acceptance, &request);
+	if (status != HDMS_OK)
+		goto cleanup;
+	version->status = VERSION_ACCEPTED;
+	if (!part_put(home, version->id, PART_ACCEPTANCE, acceptance) || !part_put(home, version->id, PART_REQUEST(0), request) ||
+		!flow_send_request(pairing, version))
+		status = HDMS_BAD_ARGUMENT;
+
+cleanup:
+	hdms_bytes_wipe(&state_text);
+	hdms_bytes_free(&commit_text);
+	free(acceptance);
+	free(request);
+	return status;
+}
+
+/* The signed rejection: made once, kept, and repeated as it was. */
+static HdmsStatus
+rejection_text(Pairing *pairing, const Version *version, const char *reason, HdmsBytes *text)
+{
+	HdmsRejection rejection = {.iat = home_now(pairing->home)};
+	char	   *jws = NULL;
+	HdmsStatus	status;
+
+	if (reason == NULL)
+		return part_get(pairing->home, version->id, PART_REJECTION, text) && text->data != NULL ? HDMS_OK : HDMS_BAD_ARGUMENT;
+	if (strlen(reason) > HDMS_REASON_MAX)
+		return HDMS_TOO_LARGE;
+	strcpy(rejection.iss, pairing->node);
+	strcpy(rejection.aud, pairing->peer);
+	strcpy(rejection.vk, version->vk);
+	strcpy(rejection.reason, reason);
+	status = hdms_rejection_sign(&rejection, pairing->sign, &jws);
+	if (status != HDMS_OK)
+		return status;
+	text->data = (unsigned char *) jws;
+	text->len = strlen(jws);
+	return part_put(pairing->home, version->id, PART_REJECTION, jws) ? HDMS_OK : HDMS_BAD_ARGUMENT;
+}
+
+HdmsStatus
+flow_reject(Pairing *pairing, Version *version, const char *reason)
+{
+	HdmsBytes	text = {0};
+	HdmsBody	body = {.vk = version->vk};
+	Peer	   *institution;
+	HdmsStatus	status = rejection_text(pairing, version, reason, &text);
+
+	if (status == HDMS_OK)
+	{
+		body.rejection = (char *) text.data;
+		version->status = VERSION_REJECTED;
+		version->next_try = 0;
+		if (!peer_find(pairing->home, pairing->peer, &institution) || institution == NULL ||
+			!outbox_add(pairing, institution, OUT_REJECTED, version->message, version->id, &body, version->answer) ||
+			!version_save(pairing->home, version))
+			status = HDMS_BAD_ARGUMENT;
+	}
+	hdms_bytes_free(&text);
+	return status;
+}

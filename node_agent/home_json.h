@@ -1,0 +1,22 @@
+/*
+ * home_json.h
+ *		Pieces of the answers that the public functions give.
+ */
+#ifndef NODE_HOME_JSON_H
+#define NODE_HOME_JSON_H
+
+#include "version.h"
+
+/* Prints value (which it takes) for the caller of a public function. */
+extern HdmsNodeResult json_result(json_t *value, char **json, HdmsNodeError *error);
+
+/* All pairings. */
+extern json_t *pairings_json(const HdmsHome *home);
+
+/*
+ * The version that a person means by a number, a record's UUID or a verification key. asked: only what waits for a decision; otherwise of a
+ * record the one in force, or else the newest.
+ */
+extern HdmsNodeResult version_meant(HdmsHome *home, const char *id, bool asked, Version *version, HdmsNodeError *error);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * pairing_row.h
+ *		One node of the network: the keys and the state of a pairing with an institution.
+ */
+#ifndef NODE_PAIRING_ROW_H
+#define NODE_PAIRING_ROW_H
+
+#include "pairing.h"
+#include "home.h"
+
+typedef enum PairingStatus
+{
+	PAIRING_NEW,				/* not registered with the server yet */
+	PAIRING_REGISTERED,			/* the institution's key is not known yet */
+	PAIRING_SENT,				/* "pair" is on its way */
+	PAIRING_PAIRED,
+	PAIRING_REFUSED				/* ended; problem says why */
+} PairingStatus;
+
+struct Pairing
+{
+	HdmsHome   *home;
+	int64_t		id;
+	uint32_t	number;			/* which keys under the seed */
+	PairingStatus status;
+	bool		accept;			/* the policy */
+	char		node[HDMS_DIGEST_TEXT + 1];
+	char		peer[HDMS_DIGEST_TEXT + 1];		/* the institution */
+	char		network[HDMS_DIGEST_TEXT + 1];	/* the network key's thumbprint */
+	char		invitation[37];
+	unsigned char secret[HDMS_PAIRING_SECRET_SIZE];
+	char	   *server;
+	char	   *voucher;
+	char	   *membership;		/* NULL until paired */
+	char	   *name;			/* of the institution; NULL until known */
+	char	   *history;		/* JSON */
+	char		code[7];		/* "" when there is none to show */
+	char		problem[120];	/* "" or why it ended */
+	HdmsKey    *network_key;	/* NULL until fetched */
+	HdmsKey    *sign;
+	HdmsKey    *encrypt;
+	HdmsKey    *vrf;
+	char		epoch[64];		/* of the server, when the outbox was put */
+
+	/* jtis that one "ack" will answer at the end of this transaction. */
+	char		(*acks)[37];
+	size_t		ack_count;
+	size_t		ack_size;
+
+	bool		put_due;		/* the outbox may have something to put now */
+	Courier    *courier;		/* the engine's part */
+};
+
+/* Makes the keys and the row of a new pairing from an invitation. The same invitation again gives the same pairing. */
+extern HdmsNodeResult pairing_create(HdmsHome *home, const char *uri, Pairing **pairing, HdmsNodeError *error);
+
+/* Loads all pairings of the home. */
+extern bool pairings_load(HdmsHome *home);
+
+/* Writes what changed (status, policy, epoch, texts). Inside a transaction. */
+extern bool pairing_save(Pairing *pairing);
+
+extern Pairing *pairing_find(const HdmsHome *home, int64_t id);
+extern void pairing_free(Pairing *pairing);
+extern const char *pairing_status_word(PairingStatus status);
+
+/* A jti for the next "ack". */
+extern bool pairing_ack(Pairing *pairing, const char *jti);
+
+#endif
