@@ -559,11 +559,10 @@ the_request_names_the_acceptance_that_is_shown(void **unused)
 static void
 hostile_files_are_refused_without_harm(void **unused)
 {
-	static const char *const texts[] = {
-		"", "{", "[]", "null", "{}", "{\"hdms_evidence\":2}",
+	static const char no_signature[] =
 		"{\"hdms_evidence\":1,\"network\":{},\"record\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"histories\":{},"
-		"\"admission\":\"x\",\"notaries\":{},\"versions\":[{\"state\":\"~\",\"acceptance\":\"~\",\"request\":\"~\",\"receipt\":\"~\"}]}",
-	};
+		"\"admission\":\"x\",\"notaries\":{},\"versions\":[{\"state\":\"~\",\"acceptance\":\"~\",\"request\":\"~\",\"receipt\":\"~\"}]}";
+	static const char *const texts[] = {"", "{", "[]", "null", "{}", "{\"hdms_evidence\":2}", no_signature};
 	Report		report;
 
 	(void) unused;

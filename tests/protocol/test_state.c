@@ -78,8 +78,8 @@ state_with(char *const *disclosures, size_t count)
 
 		FIXTURE_OK(hdms_sha256_text(disclosures[i], strlen(disclosures[i]), digest));
 		for (; at > 0 && strcmp(sorted[at - 1], digest) > 0; at--)
-			strcpy(sorted[at], sorted[at - 1]);
-		strcpy(sorted[at], digest);
+			memmove(sorted[at], sorted[at - 1], sizeof(sorted[at]));
+		memcpy(sorted[at], digest, sizeof(digest));
 	}
 	for (size_t i = 0; i < count; i++)
 	{
