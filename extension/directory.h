@@ -29,6 +29,20 @@ extern const HdmsNotaryList *directory_list(const char *digest);
 /* The newest list that is not older than its max_age at now; NULL when there is none. */
 extern const HdmsNotaryList *directory_newest_list(int64 now);
 
+/* Verifies and keeps a list that the server gave. digest: which one was asked for, or NULL. False when it is not one, or another. */
+extern bool directory_keep_list(const char *jws, size_t len, const char *digest);
+
+/* What the directory last said about a node. Needs SPI. */
+typedef enum DirectoryAnswer
+{
+	DIRECTORY_SILENT,			/* nothing since that time */
+	DIRECTORY_UNKNOWN,			/* there is no such node */
+	DIRECTORY_CHECKED			/* what is pinned was compared since that time */
+} DirectoryAnswer;
+
+/* since: seconds. */
+extern DirectoryAnswer directory_answer(const char *node_id, int64 since);
+
 /* Frees the cache: at the end of a round, and when a transaction aborted. Keeps what is cheap to keep. */
 extern void directory_forget(void);
 

@@ -43,6 +43,10 @@ extern void outbox_ack(const char *to, const char *jti);
 /* Makes the ack messages noted so far, in the current transaction. Called by the worker loop before each commit of the inbox. */
 extern void outbox_flush_acks(void);
 
+/* How many acks are noted; and back to that many, for a subtransaction that was rolled back.. */
+extern int	outbox_acks_noted(void);
+extern void outbox_acks_truncate(int count);
+
 /* Makes all sent, unanswered messages due again: the server's epoch has changed. */
 extern void outbox_put_again(void);
 

@@ -1,0 +1,28 @@
+/*
+ * join.h
+ *		How this database becomes a node, and stays one. Worker only.
+ */
+#ifndef HDMS_EXT_JOIN_H
+#define HDMS_EXT_JOIN_H
+
+#include "postgres.h"
+
+/* Reads the node's row again, in a transaction of its own, makes or opens keys where needed. At the start, when woken, now and then. */
+extern void join_refresh(void);
+
+/* Registers, asks for the admission, or does nothing. Outside of transactions. */
+extern void join_move(void);
+
+/* The server does not know this node (any more): register again. */
+extern void join_forgotten(void);
+
+/* What was asked will not be answered. */
+extern void join_reset(void);
+
+/* Whether the server knows this node, so that there is sense in talking of anything else. */
+extern bool join_is_registered(void);
+
+/* Milliseconds until join_move() has something to do; -1: nothing. */
+extern long join_timeout(void);
+
+#endif
