@@ -31,9 +31,10 @@ sub patient_of
 	my ($patient) = grep { ($_->{resourceType} // '') eq 'Patient' } @resources;
 	my $name = $patient->{name}[0] // {};
 	my ($mr) = map { $_->{value} } grep { grep { ($_->{code} // '') eq 'MR' } @{$_->{type}{coding} // []} } @{$patient->{identifier} // []};
-	return {
-		file => $file, text => $text, ndjson => $file =~ /\.ndjson$/,
-		ref => $mr // $patient->{id} // do { $file =~ m{([^/]+)\.\w+$}; $1 },
+	my ($stem) = $file =~ m{([^/]+)\.\w+$};
+	return +{
+		file => $file, text => $text, ndjson => scalar($file =~ /\.ndjson$/),
+		ref => $mr // $patient->{id} // $stem,
 		name => join(' ', @{$name->{given} // []}, $name->{family} // '?'),
 	};
 }

@@ -25,6 +25,8 @@ SCRIPT_PARTS := $(sort $(wildcard $(HDMS_TOP)/extension/sql/*.sql))
 HDMS_SOURCES := $(notdir $(sort $(wildcard $(HDMS_TOP)/extension/*.c)))
 
 EXTENSION = hdms
+# "make demo DATA=DIR" comes through to here, where PGXS would take it for files to install.
+override DATA :=
 MODULE_big = hdms
 OBJS = $(HDMS_SOURCES:.c=.o)
 DATA_built = hdms--$(HDMS_VERSION).sql
@@ -54,7 +56,7 @@ hdms.so: $(PROTOCOL_LIB) $(HDMS_TOP)/extension/pgxs.mk
 
 # The list of parts is a prerequisite too: a part that was taken away is gone from the script.
 $(DATA_built): $(SCRIPT_PARTS) $(HDMS_TOP)/extension/sql
-	{ echo '\echo Use "CREATE EXTENSION hdms" to load this file. \quit'; cat $(SCRIPT_PARTS); } > $@
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION hdms" to load this file. \quit'; cat $(SCRIPT_PARTS); } > $@
 
 -include $(HDMS_SOURCES:.c=.d)
 FORCE:
