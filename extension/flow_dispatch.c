@@ -23,6 +23,7 @@ typedef struct MessageRule
 } MessageRule;
 
 static FlowOutcome flow_ack(const FlowMessage *message, char **reason);
+static char *formatted(const char *format, va_list args) pg_attribute_printf(1, 0);
 
 static const MessageRule rules[] = {
 	{HDMS_MSG_ACCEPTED, true, false, false, flow_accepted},

@@ -205,6 +205,7 @@ worker_round(void)
 	{
 		woken = false;
 		refresh_due = issue_due = true;
+		timers_at = 0;			/* a backend may have confirmed a patient, or taken the last voucher */
 		outbox_delivery_is_due();
 		if (is_due(poll_at))
 			pgstat_report_stat(true);
