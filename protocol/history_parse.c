@@ -23,7 +23,7 @@ static const char *const institution_claims[] = {"iss", "seq", "iat", "kind", "n
 static const char *const later_claims[] = {"iss", "seq", "iat", "prev", "keys", "recovery", NULL};
 static const char *const revoking_claims[] = {"iss", "seq", "iat", "prev", "keys", "recovery", "revoked", NULL};
 
-/* A public JWK with exactly the members that its type needs. */
+/* A JWK with exactly the members that a public key of its type needs: a private one has more. */
 static HdmsStatus
 read_key(const json_t *jwk, HdmsRole role, HdmsKey **key)
 {
@@ -37,7 +37,7 @@ read_key(const json_t *jwk, HdmsRole role, HdmsKey **key)
 	if (status == HDMS_OK)
 		status = hdms_key_from_jwk(text, strlen(text), &result);
 	if (status == HDMS_OK &&
-		(hdms_key_is_private(result) || !hdms_role_takes(role, hdms_key_type(result)) ||
+		(!hdms_role_takes(role, hdms_key_type(result)) ||
 		 json_object_size(jwk) != (hdms_key_type(result) == HDMS_KEY_P256 ? 4 : 3)))
 		status = HDMS_BAD_KEY;
 	if (status == HDMS_OK)

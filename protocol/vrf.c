@@ -414,11 +414,9 @@ hdms_vrf_verify(const HdmsKey *key, const void *alpha, size_t len,
 	if (status != HDMS_OK)
 		goto cleanup;
 
-	/* RFC 9381, 5.4.4. The first byte tells the compressed form from all others. */
+	/* RFC 9381, 5.4.4. Of this length OpenSSL takes nothing but a compressed point on the curve. */
 	status = HDMS_BAD_PROOF;
-	if ((proof[0] != 0x02 && proof[0] != 0x03) || BN_cmp(answer, order) >= 0)
-		goto cleanup;
-	if (EC_POINT_oct2point(curve, gamma, proof, POINT_SIZE, ctx) != 1)
+	if (BN_cmp(answer, order) >= 0 || EC_POINT_oct2point(curve, gamma, proof, POINT_SIZE, ctx) != 1)
 		goto cleanup;
 	memcpy(points[2], proof, POINT_SIZE);
 

@@ -380,6 +380,9 @@ only_the_signing_key_or_the_recovery_key_can_add_an_entry(void **state)
 	assert_int_equal(judged(history, second_claims(history), REC_A, false), HDMS_BAD_CHAIN);
 	assert_int_equal(judged(history, second_claims(history), REC_B, true), HDMS_BAD_CHAIN);
 	assert_int_equal(judged(history, second_claims(history), SIG_A, true), HDMS_BAD_CHAIN);
+
+	/* A stranger's key as recovery key, with all that a recovery must say. */
+	assert_int_equal(judged(history, with(second_claims(history), "recovery", json_string(hdms_key_thumbprint(ec[REC_B]))), REC_C, true), HDMS_BAD_CHAIN);
 	hdms_history_free(history);
 }
 
@@ -645,6 +648,19 @@ a_history_has_at_most_256_entries(void **state)
 }
 
 static void
+an_entry_has_at_most_16_kilobytes(void **state)
+{
+	char		filler[13000];
+
+	(void) state;
+	memset(filler, 'f', sizeof(filler));
+	filler[12999] = '\0';
+	assert_int_equal(judged(NULL, with(first_claims(), "extra", json_string(filler)), SIG_A, false), HDMS_TOO_LARGE);
+	filler[10000] = '\0';
+	assert_int_equal(judged(NULL, with(first_claims(), "extra", json_string(filler)), SIG_A, false), HDMS_BAD_CLAIM);
+}
+
+static void
 histories_are_equal_continue_each_other_or_fork(void **state)
 {
 	HdmsHistory *one = person();
@@ -719,6 +735,7 @@ main(void)
 		cmocka_unit_test(what_is_no_array_of_entries_is_refused),
 		cmocka_unit_test(white_space_around_entries_does_not_change_a_history),
 		cmocka_unit_test(a_history_has_at_most_256_entries),
+		cmocka_unit_test(an_entry_has_at_most_16_kilobytes),
 		cmocka_unit_test(histories_are_equal_continue_each_other_or_fork),
 		cmocka_unit_test(a_second_signature_over_the_same_entry_is_no_fork),
 	};

@@ -157,6 +157,24 @@ fill(Shelf *shelf, HdmsMerkleFrontier *frontier, int size)
 }
 
 static void
+leaves_and_nodes_are_hashed_apart_from_each_other(void **state)
+{
+	/* RFC 6962: SHA-256 of the byte 0x00, and of 0x01 and 64 zero bytes. */
+	static const unsigned char empty_leaf[4] = {0x6e, 0x34, 0x0b, 0x9c};
+	unsigned char input[65] = {0x01};
+	HdmsHash	zero = {0};
+	HdmsHash	expected;
+	HdmsHash	hash;
+
+	(void) state;
+	assert_int_equal(hdms_merkle_leaf(NULL, 0, hash), HDMS_OK);
+	assert_memory_equal(hash, empty_leaf, sizeof(empty_leaf));
+	assert_int_equal(hdms_sha256(input, sizeof(input), expected), HDMS_OK);
+	assert_int_equal(hdms_merkle_node(zero, zero, hash), HDMS_OK);
+	assert_memory_equal(hash, expected, sizeof(hash));
+}
+
+static void
 the_root_of_the_empty_tree_is_the_digest_of_nothing(void **state)
 {
 	static const unsigned char expected[4] = {0xe3, 0xb0, 0xc4, 0x42};
@@ -299,6 +317,7 @@ proofs_beyond_the_tree_are_refused(void **state)
 	assert_int_equal(hdms_merkle_inclusion(0, UINT64_MAX, shelf_fetch, NULL, proof, &count), HDMS_TOO_LARGE);
 	assert_int_equal(hdms_merkle_consistency(1, UINT64_MAX, shelf_fetch, NULL, proof, &count), HDMS_TOO_LARGE);
 	assert_int_equal(hdms_merkle_verify_inclusion(0, 1, leaf_hashes[0], NULL, -1, leaf_hashes[0]), HDMS_BAD_PROOF);
+	assert_int_equal(hdms_merkle_verify_consistency(3, 7, leaf_hashes[0], leaf_hashes[1], NULL, 0), HDMS_BAD_PROOF);
 	assert_int_equal(hdms_merkle_verify_inclusion(0, 1, leaf_hashes[0], NULL, HDMS_MERKLE_MAX_PROOF + 1, leaf_hashes[0]), HDMS_BAD_PROOF);
 }
 
@@ -606,6 +625,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leaves_and_nodes_are_hashed_apart_from_each_other),
 		cmocka_unit_test(the_root_of_the_empty_tree_is_the_digest_of_nothing),
 		cmocka_unit_test(appended_and_stored_trees_have_the_root_of_the_definition_at_every_size),
 		cmocka_unit_test(every_inclusion_proof_is_that_of_the_definition_and_no_other_place_accepts_it),

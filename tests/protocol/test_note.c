@@ -330,6 +330,67 @@ a_cosignature_that_is_absent_altered_or_somebody_elses_is_refused(void **state)
 }
 
 static void
+a_cosignature_with_a_byte_too_many_is_refused(void **state)
+{
+	static const char encoded[] = "3xwKNQAAAABkGFDLD2DAjA4LUUX2bm+1u732nUTH95Zy2/9nC7KPJV0EvWz7UNCcW34UGFAOiFQozD/uzKiNIl8Mlixy3mrUZyHlDg==";
+	unsigned char blob[77] = {0};
+	HdmsBytes	bytes = {0};
+	char	   *longer = NULL;
+	char	   *note = NULL;
+	int64_t		time = 7;
+
+	(void) state;
+	assert_int_equal(hdms_base64_decode(encoded, strlen(encoded), &bytes), HDMS_OK);
+	assert_int_equal(bytes.len, 76);
+	memcpy(blob, bytes.data, bytes.len);
+	assert_int_equal(hdms_base64_encode(blob, sizeof(blob), &longer), HDMS_OK);
+	assert_true(asprintf(&note, "%s\n%s%s %s\n", TEXT, DASH, WITNESS, longer) > 0);
+	assert_int_equal(hdms_cosignature_verify(note, strlen(note), WITNESS, witness_key, &time), HDMS_BAD_SIGNATURE);
+	assert_int_equal(time, 7);
+	free(note);
+	free(longer);
+	hdms_bytes_free(&bytes);
+}
+
+static void
+a_time_that_does_not_fit_is_refused_though_the_witness_signed_it(void **state)
+{
+	static const char message[] = "cosignature/v1\ntime -5\n" TEXT;
+	unsigned char blob[76] = {0xdf, 0x1c, 0x0a, 0x35, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb};
+	HdmsBytes	signature = {0};
+	char	   *encoded = NULL;
+	char	   *note = NULL;
+	int64_t		time = 7;
+
+	(void) state;
+	assert_int_equal(hdms_key_sign(witness_key, message, strlen(message), &signature), HDMS_OK);
+	memcpy(blob + 12, signature.data, 64);
+	assert_int_equal(hdms_base64_encode(blob, sizeof(blob), &encoded), HDMS_OK);
+	assert_true(asprintf(&note, "%s\n%s%s %s\n", TEXT, DASH, WITNESS, encoded) > 0);
+	assert_int_equal(hdms_cosignature_verify(note, strlen(note), WITNESS, witness_key, &time), HDMS_BAD_SIGNATURE);
+	assert_int_equal(time, 7);
+	free(note);
+	free(encoded);
+	hdms_bytes_free(&signature);
+}
+
+static void
+an_origin_has_at_most_127_bytes(void **state)
+{
+	char		note[512];
+	char		origin[HDMS_ORIGIN_MAX + 1];
+	HdmsCheckpoint checkpoint;
+
+	(void) state;
+	memset(origin, 'o', sizeof(origin));
+	origin[HDMS_ORIGIN_MAX] = '\0';
+	snprintf(note, sizeof(note), "%s\n1\nSBNJTRN+FjG7owHVrKtue7eqdM4RhdRWVl71HXN2d7I=\n\n%s", origin, STRANGE_LINE);
+	assert_int_equal(hdms_checkpoint_parse(note, strlen(note), &checkpoint), HDMS_TOO_LARGE);
+	assert_int_equal(hdms_checkpoint_parse(note + 1, strlen(note + 1), &checkpoint), HDMS_OK);
+	assert_string_equal(checkpoint.origin, origin + 1);
+}
+
+static void
 a_logs_signature_is_no_cosignature_and_the_other_way_round(void **state)
 {
 	HdmsCheckpoint checkpoint = example_checkpoint();
@@ -412,6 +473,9 @@ main(void)
 		cmocka_unit_test(a_cosignature_is_the_one_that_another_implementation_makes),
 		cmocka_unit_test(a_cosignature_is_found_and_gives_its_time),
 		cmocka_unit_test(a_cosignature_that_is_absent_altered_or_somebody_elses_is_refused),
+		cmocka_unit_test(a_cosignature_with_a_byte_too_many_is_refused),
+		cmocka_unit_test(a_time_that_does_not_fit_is_refused_though_the_witness_signed_it),
+		cmocka_unit_test(an_origin_has_at_most_127_bytes),
 		cmocka_unit_test(a_logs_signature_is_no_cosignature_and_the_other_way_round),
 		cmocka_unit_test(a_cosignature_before_1970_is_not_made),
 		cmocka_unit_test(verifier_keys_are_written_as_others_write_them),

@@ -124,6 +124,18 @@ status_with(const char *part, const char *replacement)
 }
 
 static HdmsStatus
+status_with_more(const char *more)
+{
+	char	   *uri = NULL;
+	HdmsStatus	status;
+
+	assert_true(asprintf(&uri, "%s%s", good_uri, more) > 0);
+	status = parse_status(uri, strlen(uri));
+	free(uri);
+	return status;
+}
+
+static HdmsStatus
 status_with_server(const char *encoded)
 {
 	return status_with("https%3A%2F%2Fhdms.example%3A8443%2Fbase", encoded);
@@ -171,6 +183,9 @@ parameters_may_come_in_any_order_but_each_exactly_once(void **state)
 	assert_int_equal(status_with("&voucher=", "&secret="), HDMS_BAD_FORMAT);
 	assert_int_equal(status_with("v=1&", "v&"), HDMS_BAD_FORMAT);
 	assert_int_equal(status_with("v=1&", "%76=1&"), HDMS_BAD_FORMAT);
+	assert_int_equal(status_with_more("&"), HDMS_BAD_FORMAT);
+	assert_int_equal(status_with_more("&x=1"), HDMS_BAD_FORMAT);
+	assert_int_equal(status_with_more("&v=1"), HDMS_BAD_FORMAT);
 }
 
 static void
