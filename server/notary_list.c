@@ -136,9 +136,9 @@ list_has_exactly(const HdmsNotaryList *list, const Wanted *wanted)
 	return true;
 }
 
-/* Whether the newest list has these notaries, this max_age and half its life before it. */
+/* Whether the newest list has these notaries, this max_age and half its life before it; and when it was signed. */
 static bool
-newest_is_right(PGconn *conn, const HdmsKey *network, const Wanted *wanted, int64_t max_age, int64_t now, bool *right)
+newest_is_right(PGconn *conn, const HdmsKey *network, const Wanted *wanted, int64_t max_age, int64_t now, bool *right, int64_t *newest_iat)
 {
 	PGresult   *result = query_run(conn, "SELECT jws FROM hdms_server.notary_lists ORDER BY iat DESC, seq DESC LIMIT 1", 0, NULL);
 	HdmsNotaryList list = {0};
@@ -146,9 +146,11 @@ newest_is_right(PGconn *conn, const HdmsKey *network, const Wanted *wanted, int6
 	if (result == NULL)
 		return false;
 	*right = false;
+	*newest_iat = 0;
 	if (PQntuples(result) == 1
 		&& hdms_notaries_parse(PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0), network, &list) == HDMS_OK)
 	{
+		*newest_iat = list.iat;
 		*right = list.max_age == max_age && now - list.iat < max_age / 2 && list_has_exactly(&list, wanted);
 		hdms_notaries_free(&list);
 	}
@@ -185,14 +187,16 @@ notary_list_refresh(PGconn *conn, const HdmsKey *network, int64_t max_age, int64
 	Wanted		wanted = {0};
 	char		lock[96];
 	bool		right = false;
+	int64_t		newest_iat = 0;
 
 	snprintf(lock, sizeof(lock), "SELECT pg_advisory_xact_lock(%d, %d)", QUERY_LOCK_CLASS, QUERY_LOCK_NOTARIES);
 	if (!query_do(conn, "BEGIN", 0, NULL))
 		return NOTARY_LIST_FAILED;
 	if (!query_do(conn, lock, 0, NULL) || !collect_from_directory(conn, &wanted) || !collect_from_carried(conn, network, &wanted)
-		|| !newest_is_right(conn, network, &wanted, max_age, now, &right))
+		|| !newest_is_right(conn, network, &wanted, max_age, now, &right, &newest_iat))
 		goto cleanup;
-	if (!right && !sign_and_store(conn, network, &wanted, max_age, now))
+	/* two lists never have one time: it must be plain which is newer, even when both are of this second */
+	if (!right && !sign_and_store(conn, network, &wanted, max_age, now > newest_iat ? now : newest_iat + 1))
 		goto cleanup;
 	if (!query_do(conn, "COMMIT", 0, NULL))
 		goto cleanup;

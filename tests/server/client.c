@@ -58,7 +58,7 @@ command_voucher(const char *directory, char **arguments)
 		snprintf(voucher.jti, sizeof(voucher.jti), "%s", jti);
 	voucher.exp = voucher.iat + (expires != NULL ? atol(expires) : 900);
 	if (voucher.exp <= voucher.iat)
-		voucher.iat = voucher.exp - 900;
+		voucher.iat = voucher.exp - 1;
 	require(hdms_voucher_sign(node.role[HDMS_ROLE_SIGN], &voucher, &jws), "voucher");
 	puts(jws);
 	free(jws);
