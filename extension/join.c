@@ -44,6 +44,7 @@ typedef struct NodeRow
 	char	   *network_key;
 	char	   *epoch;
 	char	   *problem;
+	char	   *database;		/* its name */
 	bool		is_notary;
 	bool		adopt;
 } NodeRow;
@@ -60,8 +61,8 @@ static void
 row_read(void)
 {
 	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS(
-		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem, is_notary, adopt"
-		" FROM hdms_internal.node");
+		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem,"
+		" current_database()::text, is_notary, adopt FROM hdms_internal.node");
 	MemoryContext before;
 
 	if (row_context == NULL)
@@ -73,12 +74,12 @@ row_read(void)
 	if (row_exists)
 	{
 		char	  **const columns[] = {&row.server_url, &row.network, &row.display_name, &row.status, &row.node_id, &row.history,
-		&row.admission, &row.network_key, &row.epoch, &row.problem};
+		&row.admission, &row.network_key, &row.epoch, &row.problem, &row.database};
 
 		for (int i = 0; i < (int) lengthof(columns); i++)
 			*columns[i] = row_text(0, i + 1);
-		row.is_notary = row_bool(0, 11);
-		row.adopt = row_bool(0, 12);
+		row.is_notary = row_bool(0, 12);
+		row.adopt = row_bool(0, 13);
 	}
 	MemoryContextSwitchTo(before);
 	flow_rows_free();
@@ -107,7 +108,7 @@ keys_make(char **problem)
 {
 	static FlowPlan save = FLOW_PLAN(
 		"UPDATE hdms_internal.node SET node_id = $1, history = $2 WHERE node_id IS NULL", TEXTOID, TEXTOID);
-	char	   *history = keyring_make(row.display_name, problem);
+	char	   *history = keyring_make(row.display_name, row.database, problem);
 	HdmsHistory **parsed = guard_history();
 	char	   *copy;
 
@@ -140,7 +141,7 @@ keys_ready(char **problem)
 		return false;
 	if (keyring_is_open() && strcmp(own_node.id, row.node_id) == 0 && own_node.history != NULL && !row.adopt)
 		return true;
-	if (!keyring_open(row.node_id, row.history, row.adopt, problem))
+	if (!keyring_open(row.node_id, row.history, row.database, row.adopt, problem))
 		return false;
 	strlcpy(own_node.id, row.node_id, sizeof(own_node.id));
 	if (row.adopt)

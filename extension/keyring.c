@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 
@@ -145,32 +144,31 @@ remove_folder(const char *folder)
 
 /* This database, as the file "owner" describes one. */
 static json_t *
-owner_now(void)
+owner_now(const char *database)
 {
 	char	   *data = realpath(DataDir, NULL);
 	char	   *system_identifier = psprintf(UINT64_FORMAT, GetSystemIdentifier());
-	char	   *database = get_database_name(MyDatabaseId);
 	json_t	   *owner = json_pack("{s:s, s:I, s:s, s:I, s:s}",
 								  "system_identifier", system_identifier,
 								  "timeline", (json_int_t) GetWALInsertionTimeLine(),
 								  "data_directory", data != NULL ? data : DataDir,
 								  "database_oid", (json_int_t) MyDatabaseId,
-								  "database", database != NULL ? database : "");
+								  "database", database);
 
 	free(data);
 	return owner;
 }
 
 static bool
-owner_write(const char *folder, char **problem)
+owner_write(const char *folder, const char *database, char **problem)
 {
-	json_t	   *owner = owner_now();
+	json_t	   *owner = owner_now(database);
 	char	   *text = owner != NULL ? json_dumps(owner, JSON_INDENT(2)) : NULL;
 	bool		written = false;
 
 	json_decref(owner);
 	if (text == NULL)
-		*problem = pstrdup("out of memory");
+		*problem = pstrdup("could not describe this database");
 	else
 		written = key_file_write(folder, "owner", text, problem);
 	free(text);
@@ -183,7 +181,7 @@ owner_is_this(const char *folder, char **problem)
 {
 	char	   *text = key_file_read(folder, "owner", problem);
 	json_t	   *owner = NULL;
-	json_t	   *now = owner_now();
+	json_t	   *now = owner_now("");
 	const char *const compared[] = {"system_identifier", "data_directory", "timeline", "database_oid"};
 	bool		same = true;
 
@@ -239,7 +237,7 @@ folder_lock(const char *folder, char **problem)
 }
 
 char *
-keyring_make(const char *display_name, char **problem)
+keyring_make(const char *display_name, const char *database, char **problem)
 {
 	HdmsNodeKeys keys = {{NULL}, NULL};
 	HdmsKey    *recovery = NULL;
@@ -259,7 +257,7 @@ keyring_make(const char *display_name, char **problem)
 		*problem = psprintf("could not create \"%s\": %s", folder, strerror(errno));
 		return NULL;
 	}
-	if (!folder_lock(folder, problem) || !owner_write(folder, problem))
+	if (!folder_lock(folder, problem) || !owner_write(folder, database, problem))
 		goto failed;
 	for (int i = 0; i < (int) lengthof(places); i++)
 	{
@@ -346,7 +344,7 @@ keys_load(const char *folder, const char *history, char **problem)
 }
 
 bool
-keyring_open(const char *node_id, const char *history, bool adopt, char **problem)
+keyring_open(const char *node_id, const char *history, const char *database, bool adopt, char **problem)
 {
 	char	   *folder;
 
@@ -358,7 +356,7 @@ keyring_open(const char *node_id, const char *history, bool adopt, char **proble
 	/* Who holds the lock is alive, and cannot be taken over from. */
 	if (!folder_lock(folder, problem))
 		return false;
-	if ((adopt ? owner_write(folder, problem) : owner_is_this(folder, problem)) && keys_load(folder, history, problem))
+	if ((adopt ? owner_write(folder, database, problem) : owner_is_this(folder, problem)) && keys_load(folder, history, problem))
 		return true;
 	keyring_close();
 	return false;

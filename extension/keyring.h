@@ -15,16 +15,17 @@ extern bool keyring_is_open(void);
  * returns its history (malloc'ed). The caller stores it durably and then calls keyring_settle().
  * NULL with *problem (palloc'ed) on failure.
  */
-extern char *keyring_make(const char *display_name, char **problem);
+extern char *keyring_make(const char *display_name, const char *database, char **problem);
 
 /* Gives the new keys' folder its name, the node's id. */
 extern bool keyring_settle(const char *node_id, char **problem);
 
 /*
  * Opens the keys of a node. history is the node's own, as stored in the database: the keys must be its
- * newest. adopt: this database takes them over from whom they belonged to. False with *problem.
+ * newest. adopt: this database takes them over from whom they belonged to. database: its name, for people.
+ * False with *problem.
  */
-extern bool keyring_open(const char *node_id, const char *history, bool adopt, char **problem);
+extern bool keyring_open(const char *node_id, const char *history, const char *database, bool adopt, char **problem);
 
 /* Wipes the keys and gives up the lock. */
 extern void keyring_close(void);

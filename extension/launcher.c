@@ -12,8 +12,12 @@
 
 #include <signal.h>
 
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
-#include "commands/dbcommands.h"
+#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -60,7 +64,35 @@ launcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* The databases that are to have a worker, looked up in the catalog. */
+/* Looks the names up. By reading all of pg_database: a process without a database has no index to go by. */
+static void
+look_up_databases(WantedDatabase *wanted, int count)
+{
+	Relation	databases;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	databases = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(databases, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+
+		for (int i = 0; i < count; i++)
+		{
+			if (strcmp(NameStr(row->datname), wanted[i].name) == 0)
+				wanted[i].oid = row->oid;
+		}
+	}
+	table_endscan(scan);
+	table_close(databases, AccessShareLock);
+	CommitTransactionCommand();
+}
+
+/* The databases that are to have a worker. */
 static WantedDatabase *
 launcher_wanted(int *count)
 {
@@ -79,17 +111,10 @@ launcher_wanted(int *count)
 		return NULL;
 	}
 	wanted = palloc0(sizeof(WantedDatabase) * (list_length(names) + 1));
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach(cell, names)
-	{
-		wanted[*count].name = MemoryContextStrdup(context, lfirst(cell));
-		wanted[(*count)++].oid = get_database_oid(lfirst(cell), true);
-	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+		wanted[(*count)++].name = lfirst(cell);
+	if (*count > 0)
+		look_up_databases(wanted, *count);
 	MemoryContextSwitchTo(context);
 	return wanted;
 }
