@@ -107,7 +107,7 @@ CREATE TABLE hdms_internal.versions (
 	accept_until timestamptz,
 	leaf_at timestamptz,				-- the notary's time
 	reason text,						-- of a rejection; a machine's word for other ends
-	created_by text NOT NULL DEFAULT SESSION_USER,	-- hdms.actor where it is set, else the login
+	created_by text NOT NULL DEFAULT coalesce(nullif(pg_catalog.current_setting('hdms.actor', true), ''), SESSION_USER),	-- hdms.actor where it is set, else the login
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	issued_at timestamptz,
 	delivered_at timestamptz,
