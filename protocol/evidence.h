@@ -53,9 +53,9 @@ extern HdmsStatus hdms_evidence_verify(const HdmsEvidence *evidence, HdmsCheckRe
 extern HdmsStatus hdms_evidence_print(const HdmsEvidence *evidence, char **json);
 
 /*
- * Reads a file and verifies it; "file", "network", "histories" and "notaries" are reported before the others, and
- * end the verification when they fail. fingerprint: thumbprint of the trusted network key. record and content (of the newest version)
- * may be NULL.
+ * Reads a file and verifies it. fingerprint: thumbprint of the trusted network key. "file", "network", "histories" and
+ * "notaries" are reported before the other checks and end the verification when they fail; "record" (the file is of the
+ * record that it names) comes last, where nothing failed. record and content (of the newest version) may be NULL.
  */
 extern HdmsStatus hdms_evidence_verify_file(const char *json, size_t len, const char *fingerprint,
 											HdmsCheckReport report, void *arg, char record[37], HdmsBytes *content);

@@ -153,7 +153,6 @@ read_versions(EvidenceFile *file)
 {
 	const json_t *versions = json_object_get(file->root, "versions");
 	size_t		count = json_array_size(versions);
-	HdmsState	first;
 
 	if (count == 0)
 		return HDMS_BAD_FORMAT;
@@ -172,12 +171,19 @@ read_versions(EvidenceFile *file)
 			|| hdms_claims_string(item, "receipt", &version->receipt) != HDMS_OK)
 			return HDMS_BAD_FORMAT;
 	}
-
-	/* a state that cannot be read is for the check of that name to report */
-	if (hdms_state_parse(file->versions[0].state, strlen(file->versions[0].state), true, &first) == HDMS_OK
-		&& strcmp(first.record, file->record) != 0)
-		return HDMS_BAD_CHAIN;
 	return HDMS_OK;
+}
+
+/* That the file is of the record that it says. */
+static HdmsStatus
+check_record(const EvidenceFile *file)
+{
+	HdmsState	first;
+	HdmsStatus	status = hdms_state_parse(file->versions[0].state, strlen(file->versions[0].state), true, &first);
+
+	if (status != HDMS_OK)
+		return status;
+	return strcmp(first.record, file->record) == 0 ? HDMS_OK : HDMS_BAD_CHAIN;
 }
 
 static HdmsStatus
@@ -311,7 +317,8 @@ hdms_evidence_verify_file(const char *json, size_t len, const char *fingerprint,
 	evidence.list_count = file.list_count;
 	evidence.versions = file.versions;
 	evidence.version_count = file.version_count;
-	if ((status = hdms_evidence_verify(&evidence, report, arg)) != HDMS_OK)
+	if ((status = hdms_evidence_verify(&evidence, report, arg)) != HDMS_OK
+		|| (status = reported(report, arg, "record", check_record(&file))) != HDMS_OK)
 		goto cleanup;
 	state = file.versions[file.version_count - 1].state;
 	if (content != NULL && (status = hdms_state_content(state, strlen(state), &newest)) != HDMS_OK)

@@ -101,7 +101,7 @@ a_records_evidence_verifies_and_says_what_was_checked(void **unused)
 						"0 file ok\n0 network ok\n0 histories ok\n0 notaries ok\n0 admission ok\n"
 						"1 state ok\n1 chain ok\n1 acceptance ok\n1 commit ok\n1 request ok\n1 receipt ok\n1 time ok\n"
 						"2 state ok\n2 chain ok\n2 acceptance ok\n2 commit ok\n2 request ok\n2 receipt ok\n2 time ok\n"
-						"3 state ok\n3 chain ok\n3 acceptance ok\n3 commit ok\n3 request ok\n3 receipt ok\n3 time ok\n");
+						"3 state ok\n3 chain ok\n3 acceptance ok\n3 commit ok\n3 request ok\n3 receipt ok\n3 time ok\n0 record ok\n");
 	assert_string_equal(record, versions[0].state.record);
 	assert_string_equal((char *) content.data, "{\"resourceType\":\"Observation\",\"value\":7.30}");
 	hdms_bytes_free(&content);
@@ -250,6 +250,9 @@ every_member_is_needed_and_no_other_is_known(void **unused)
 			assert_int_not_equal(verify_altered(root), HDMS_OK);
 		}
 	}
+	root = read_file();
+	forge_set(root, "record", "\"01890a5d-ac96-774b-bcce-b302099a8057\"");
+	assert_int_equal(verify_altered(root), HDMS_BAD_CHAIN);
 	root = read_file();
 	forge_set(root, "more", "1");
 	assert_int_equal(verify_altered(root), HDMS_BAD_FORMAT);
