@@ -268,10 +268,11 @@ courier_look_at(HttpExchange *exchange)
 	}
 	if (exchange->status == 401)
 		join_forgotten();
-	else
+	else if (failures_in_a_row > 0)
 	{
 		failures_in_a_row = 0;
 		not_before = 0;
+		roster_report_error("");
 	}
 	if (exchange->signer != HTTP_UNSIGNED && exchange->status < 300 && exchange->epoch[0] != '\0' &&
 		strcmp(exchange->epoch, known_epoch) != 0)

@@ -194,16 +194,20 @@ condition_tell(void)
 	own_node.is_notary = row.is_notary;
 	own_node.ready = keyring_is_open() && own_node.network != NULL && strcmp(row.status, "active") == 0;
 	roster_report(own_node.ready ? WORKER_ACTIVE : WORKER_JOINING);
-	if (own_node.ready && !was_ready)
+	if (own_node.ready == was_ready)
+		return;
+	roster_report_error("");
+	if (own_node.ready)
 		ereport(LOG, (errmsg("HDMS: node %s, \"%s\", is active", own_node.id, row.display_name)));
 }
 
 static void
-stay_silent(WorkerState state)
+stay_silent(WorkerState state, const char *problem)
 {
 	own_node.ready = false;
 	courier_reset();
 	roster_report(state);
+	roster_report_error(problem);
 }
 
 void
@@ -216,21 +220,21 @@ join_refresh(void)
 	transaction_commit();
 	if (!row_exists)
 	{
-		stay_silent(WORKER_WITHOUT_NETWORK);
+		stay_silent(WORKER_WITHOUT_NETWORK, "");
 		keyring_close();
 		return;
 	}
 	if (!keys_ready(&problem))
 	{
 		keyring_close();
-		stay_silent(WORKER_WITHOUT_KEYS);
+		stay_silent(WORKER_WITHOUT_KEYS, problem);
 		problem_set(problem);
 		return;
 	}
 	network_key_load();
 	if (!server_ready(&problem))
 	{
-		stay_silent(WORKER_JOINING);
+		stay_silent(WORKER_JOINING, problem);
 		problem_set(problem);
 		return;
 	}

@@ -16,7 +16,7 @@
 
 #define ROSTER_SLOTS	64		/* databases with a worker */
 #define ROSTER_HOLDS	64		/* DDL statements that keep a worker away, at the same time */
-#define ROSTER_TEXT		200
+#define ROSTER_TEXT		500
 
 typedef enum WorkerState
 {

@@ -325,6 +325,8 @@ worker_loop(void)
 		PG_TRY();
 		{
 			more = worker_round();
+			if (errors_in_a_row > 0)
+				roster_report_error("");
 			errors_in_a_row = 0;
 		}
 		PG_CATCH();
