@@ -43,12 +43,22 @@ extern char *passphrase_get(const char *file, bool is_new);
  */
 extern bool service_ask(const char *home, const char *line, char **answer);
 
+/*
+ * What the service, or without one the home itself, answers to a line. *home: NULL at first; is set when it had to be
+ * opened, for the next line, and is the caller's to close. malloc'ed; NULL after complaining.
+ */
+extern char *answer_get(const Invocation *invocation, const char *line, HdmsHome **home);
+
+/* Writes a file that only its owner reads. False after complaining. */
+extern bool file_write(const char *path, const char *text, size_t len);
+
 /* Shows the result of a command to a person. result is JSON. */
 extern void result_show(const Invocation *invocation, const char *result, size_t len);
 
 /* The commands that are not questions to a home. They return the exit status. */
 extern int	command_init(const Invocation *invocation);
 extern int	command_service(const Invocation *invocation);
+extern int	command_export_all(const Invocation *invocation);
 
 /* Opens the home for this process. NULL after complaining. */
 extern HdmsHome *home_open_or_complain(const Invocation *invocation, const HdmsHomeOptions *options);

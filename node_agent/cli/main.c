@@ -31,6 +31,7 @@ static const char usage[] =
 "  records [--type T] [--text T] [--since DATE] [--all]\n"
 "  show ID | verify ID                          one record; check all its signatures and proofs\n"
 "  export ID [--out FILE]                       its evidence file, which anybody can check\n"
+"  export --all --out DIR                       the evidence files of all records, one each\n"
 "  policy [INSTITUTION ask|accept]              the standing rule for an institution\n"
 "  status                                       how the node is\n"
 "\n"
@@ -107,13 +108,15 @@ arguments_fit(const Invocation *invocation)
 		int			max;
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
-		{"show", 1, 1}, {"verify", 1, 1}, {"export", 1, 1}, {"policy", 0, 2}, {"status", 0, 0},
+		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(invocation->command, commands[i].command) == 0)
 			return invocation->argument_count >= commands[i].min && invocation->argument_count <= commands[i].max &&
 				(strcmp(invocation->command, "policy") != 0 || invocation->argument_count != 1) &&
+				(strcmp(invocation->command, "export") != 0 ||
+				 (invocation->all ? invocation->argument_count == 0 && invocation->out != NULL : invocation->argument_count == 1)) &&
 				(strcmp(invocation->command, "reject") != 0 || invocation->reason != NULL);
 	return false;
 }
@@ -200,19 +203,16 @@ request_line(const Invocation *invocation)
 	return line;
 }
 
-/* Without the service: opens the home, and for "pair" moves messages until it has ended. */
+/* Without the service: asks the home itself, and for "pair" moves messages until it has ended. */
 static char *
-home_ask(const Invocation *invocation, const char *line)
+home_ask(HdmsHome *home, const char *line)
 {
-	HdmsHome   *home = home_open_or_complain(invocation, NULL);
 	HdmsEngine *engine = NULL;
 	HdmsNodeError error;
 	char	   *answer = NULL;
 	int64_t		pairing = 0;
 	int64_t		until;
 
-	if (home == NULL)
-		return NULL;
 	command_run(home, line, strlen(line) - 1, &answer, &pairing);
 	if (answer == NULL && pairing != 0 && (engine = hdms_engine_create()) != NULL && hdms_engine_attach(engine, home, &error) == HDMS_NODE_OK)
 	{
@@ -225,28 +225,50 @@ home_ask(const Invocation *invocation, const char *line)
 		while (engine_clock() < until && engine_is_busy(engine))
 			hdms_engine_step(engine, 50);
 	}
-	hdms_home_close(home);
+	if (engine != NULL)
+		hdms_engine_detach(engine, home);
 	hdms_engine_free(engine);
 	return answer;
+}
+
+char *
+answer_get(const Invocation *invocation, const char *line, HdmsHome **home)
+{
+	char	   *answer = NULL;
+
+	if (*home == NULL)
+	{
+		if (service_ask(invocation->home, line, &answer))
+		{
+			if (answer == NULL)
+				complain("the service did not answer");
+			return answer;
+		}
+		*home = home_open_or_complain(invocation, NULL);
+	}
+	return *home != NULL ? home_ask(*home, line) : NULL;
+}
+
+bool
+file_write(const char *path, const char *text, size_t len)
+{
+	int			file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE	   *out = file < 0 ? NULL : fdopen(file, "w");
+	bool		written = out != NULL && fwrite(text, 1, len, out) == len;
+
+	if (out != NULL && fclose(out) != 0)
+		written = false;
+	if (!written)
+		complain("cannot write \"%s\": %s", path, strerror(errno));
+	return written;
 }
 
 static int
 result_write(const Invocation *invocation, const char *result, size_t len)
 {
-	int			file;
-	FILE	   *out;
-
 	if (strcmp(invocation->command, "export") == 0 && invocation->out != NULL)
-	{
-		file = open(invocation->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		out = file < 0 ? NULL : fdopen(file, "w");
-		if (out == NULL || fwrite(result, 1, len, out) != len || fclose(out) != 0)
-		{
-			complain("cannot write \"%s\": %s", invocation->out, strerror(errno));
-			return EXIT_REFUSED;
-		}
-	}
-	else if (invocation->json)
+		return file_write(invocation->out, result, len) ? EXIT_DONE : EXIT_REFUSED;
+	if (invocation->json)
 		printf("%.*s\n", (int) len, result);
 	else
 		result_show(invocation, result, len);
@@ -291,7 +313,8 @@ static int
 command_ask(const Invocation *invocation)
 {
 	char	   *line = request_line(invocation);
-	char	   *answer = NULL;
+	HdmsHome   *home = NULL;
+	char	   *answer;
 	int			status = EXIT_REFUSED;
 
 	if (line == NULL)
@@ -299,12 +322,10 @@ command_ask(const Invocation *invocation)
 		complain("the arguments are not text");
 		return EXIT_USAGE;
 	}
-	if (!service_ask(invocation->home, line, &answer))
-		answer = home_ask(invocation, line);
-	else if (answer == NULL)
-		complain("the service did not answer");
+	answer = answer_get(invocation, line, &home);
 	if (answer != NULL)
 		status = answer_report(invocation, answer);
+	hdms_home_close(home);
 	hdms_string_wipe(line);
 	hdms_string_wipe(answer);
 	return status;
@@ -339,5 +360,7 @@ main(int argc, char **argv)
 		return command_init(&invocation);
 	if (strcmp(invocation.command, "run") == 0)
 		return command_service(&invocation);
+	if (strcmp(invocation.command, "export") == 0 && invocation.all)
+		return command_export_all(&invocation);
 	return command_ask(&invocation);
 }
