@@ -2,8 +2,8 @@
  * claims.c
  *		JOSE headers, claims and message bodies: strict reading with jansson.
  *
- * jansson checks grammar, UTF-8, duplicates and NUL; what it would accept beyond
- * what the protocol defines (reals, deep nesting) is refused in a second walk.
+ * jansson checks grammar, UTF-8, duplicates and escaped NULs; what it would accept
+ * beyond what the protocol defines (reals, deep nesting) is refused in a second walk.
  */
 #include "claims.h"
 
@@ -56,7 +56,8 @@ hdms_claims_parse(const char *json, size_t len, json_t **object)
 	json_t	   *value;
 	HdmsStatus	status;
 
-	if (json == NULL || len == 0)
+	/* jansson steps over a NUL byte that follows a number. */
+	if (json == NULL || len == 0 || memchr(json, '\0', len) != NULL)
 		return HDMS_BAD_JSON;
 	value = json_loadb(json, len, JSON_REJECT_DUPLICATES, &error);
 	if (value == NULL)

@@ -340,6 +340,8 @@ compacting_removes_white_space_outside_strings_only(void **state)
 static void
 claims_are_one_strict_object_of_integers(void **state)
 {
+	json_t	   *object = NULL;
+
 	(void) state;
 	assert_int_equal(claims("{\"a\":1,\"b\":[{\"c\":\"x\"}],\"d\":null,\"e\":true}"), HDMS_OK);
 	assert_int_equal(claims("{\"a\":9223372036854775807,\"b\":-9223372036854775808}"), HDMS_OK);
@@ -353,6 +355,9 @@ claims_are_one_strict_object_of_integers(void **state)
 	assert_int_equal(claims("{\"a\":\"\xff\"}"), HDMS_BAD_JSON);
 	assert_int_equal(claims("{} {}"), HDMS_BAD_JSON);
 	assert_int_equal(claims("{}x"), HDMS_BAD_JSON);
+	assert_int_equal(hdms_claims_parse("{\"a\":1\0}", 8, &object), HDMS_BAD_JSON);
+	assert_int_equal(hdms_claims_parse("{\"a\":1}\0", 8, &object), HDMS_BAD_JSON);
+	assert_null(object);
 	assert_int_equal(claims("[]"), HDMS_BAD_FORMAT);
 	assert_int_equal(claims("1"), HDMS_BAD_JSON);
 	assert_int_equal(claims(""), HDMS_BAD_JSON);
