@@ -164,7 +164,7 @@ for my $patient (@patients)
 		spew("$side{hospital}/$id.json", $file);
 		$committed++;
 	}
-	$patient->{device}->cmd('export', '--all', $side{device});
+	$patient->{device}->cmd('export', '--all', '--out', $side{device});
 	my %ids;
 	for my $which (sort keys %side)
 	{
