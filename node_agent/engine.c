@@ -329,8 +329,6 @@ home_round(HdmsHome *home)
 	if (done && work->count > 0)
 		done = inbox_act(home, work->items, work->count);
 	round_end(home, work, done);
-	if (home->inbox_due)
-		work->timer = 0;
 }
 
 static bool
@@ -453,6 +451,8 @@ hdms_engine_timeout(HdmsEngine *engine)
 	{
 		const HdmsHome *home = engine->homes[i];
 
+		if (home->inbox_due)
+			return 0;
 		if (home->work->timer < next)
 			next = home->work->timer;
 		if (home->work->lookup_timer < next)
@@ -493,7 +493,7 @@ hdms_engine_step(HdmsEngine *engine, int wait_ms)
 
 		if (round_is_due(home, now))
 			home_round(home);
-		if (now >= home->work->timer)
+		if (now >= home->work->timer || home->inbox_due)
 			home_timers(home);
 		home->work->lookup_timer = home->want_count > 0 ? lookups_run(home) : INT64_MAX;
 		home->work->control_timer = control_run(home);
