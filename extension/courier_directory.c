@@ -24,6 +24,7 @@
 #define SUBJECT_SIZE		(5 + HDMS_DIGEST_TEXT + 1)
 #define NETWORK_EVERY_S		3600
 #define NETWORK_STALE_S		30	/* when the list is not what it should be */
+#define NETWORK_NOBODY_S	5	/* when it has nobody who could be drawn: records wait for that */
 
 static char under_way[LOOKUPS_AT_ONCE][SUBJECT_SIZE];	/* "": a free place */
 static bool due = true;
@@ -182,6 +183,7 @@ network_answered(HttpExchange *exchange)
 	HdmsStatus	status;
 	bool		kept;
 	bool		fresh;
+	bool		of_use;
 	const HdmsNotaryList *newest;
 
 	network_under_way = false;
@@ -198,11 +200,14 @@ network_answered(HttpExchange *exchange)
 	kept = directory_keep_list(notaries, strlen(notaries), NULL);
 	newest = kept ? directory_newest_list(node_now()) : NULL;
 	fresh = newest != NULL && newest->iat + newest->max_age / 2 > node_now();
+	of_use = newest != NULL && newest->count > (hdms_notaries_find(newest, own_node.id) != NULL ? 1 : 0);
 	transaction_commit();
 	directory_forget();
 	free(jwk);
 	free(notaries);
-	if (fresh)
+	if (newest != NULL && !of_use)
+		network_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NETWORK_NOBODY_S * 1000);
+	else if (fresh)
 		network_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NETWORK_EVERY_S * INT64CONST(1000));
 	else if (!kept)
 		courier_misunderstood(exchange, HDMS_BAD_SIGNATURE);
