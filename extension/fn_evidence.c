@@ -78,13 +78,16 @@ static void
 load_version(RecordEvidence *loaded, uint64 row, StoredVersion *version)
 {
 	MemoryContext context = loaded->context;
+	char	   *reason = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 21);
 	bool		isnull;
 	bytea	   *digest;
 
 	version->id = result_int64(row, 1);
 	version->ordinal = (int32) result_int64(row, 2);
 	version->status = copy_text(context, row, 3);
-	version->is_committed = strcmp(version->status, "committed") == 0 || strcmp(version->status, "superseded") == 0;
+	version->is_late = strcmp(version->status, "superseded") == 0 && reason != NULL && strcmp(reason, "late") == 0;
+	version->is_committed = !version->is_late &&
+		(strcmp(version->status, "committed") == 0 || strcmp(version->status, "superseded") == 0);
 	version->version = (int32) result_int64(row, 4);
 	version->vk = copy_text(context, row, 5);
 	version->prev = copy_text(context, row, 6);
@@ -108,7 +111,8 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	uint64		count = run("SELECT v.id, v.ordinal::bigint, v.status, v.version::bigint, v.vk, v.prev, v.notary,"
 							" pg_catalog.round(extract(epoch FROM v.leaf_at) * 1000)::bigint,"
 							" extract(epoch FROM v.issued_at)::bigint, extract(epoch FROM v.ended_at)::bigint,"
-							" v.content_digest, pl.content, pl.state, pl.acceptance, pl.request, pl.receipt, pl.rejection, r.patient_ref"
+							" v.content_digest, pl.content, pl.state, pl.acceptance, pl.request, pl.receipt, pl.rejection,"
+							" r.patient_ref, r.type, r.committed::bigint, v.reason"
 							" FROM hdms_internal.records r JOIN hdms_internal.versions v ON v.record = r.record"
 							" LEFT JOIN hdms_internal.payloads pl ON pl.id = v.id"
 							" WHERE r.record = $1 ORDER BY v.ordinal", UUIDOID, UUIDPGetDatum(record));
@@ -120,6 +124,8 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	for (uint64 row = 0; row < count; row++)
 		load_version(loaded, row, &loaded->versions[row]);
 	loaded->patient_ref = copy_text(loaded->context, 0, 18);
+	loaded->type = copy_text(loaded->context, 0, 19);
+	loaded->committed = result_int64(0, 20);
 }
 
 /* The network key and this node's own history and admission. */

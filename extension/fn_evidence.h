@@ -18,6 +18,7 @@ typedef struct StoredVersion
 	int32		ordinal;
 	char	   *status;
 	bool		is_committed;	/* committed or superseded: it belongs to the evidence */
+	bool		is_late;		/* its evidence came when another first version had been committed: it stands alone */
 	int32		version;		/* 0: not signed yet */
 	char	   *vk;
 	char	   *prev;
@@ -39,6 +40,8 @@ typedef struct RecordEvidence
 	MemoryContext context;		/* what all of this lives in: protocol/'s memory too */
 	char		record[37];
 	char	   *patient_ref;
+	char	   *type;
+	int64		committed;		/* versions, as counted when they committed */
 	StoredVersion *versions;	/* by ordinal */
 	int			version_count;
 	char	   *fingerprint;	/* of the network that this database joined; NULL: none */

@@ -38,28 +38,31 @@ typedef struct Checks
 	int			count;
 	int			room;
 	const RecordEvidence *loaded;
+	const StoredVersion *alone;	/* the late version that is verified by itself; else NULL */
 } Checks;
 
-/* What it means that a check passed. */
+/* What it means that a check passed, and, for what only a database has, that two things differ. */
 static const struct
 {
 	const char *name;
 	const char *meaning;
+	const char *difference;
 }			meanings[] = {
-	{"network", "the network key is the one that was given out of band"},
-	{"keys", "the key histories of the institution and of the patient's node link up"},
-	{"admission", "the network's operator admitted the institution"},
-	{"state", "claims and disclosures fit, and the institution signed them"},
-	{"chain", "the version follows the one before, between the same two nodes"},
-	{"acceptance", "the patient signed that they accept this very version"},
-	{"commit", "the institution's statement for the notary belongs to this version"},
-	{"request", "both signed the notary's request, and the notary is the one that was drawn"},
-	{"receipt", "the notary's signed log contains the request"},
-	{"time", "the notary received it before the acceptance ran out"},
-	{"rejection", "the patient signed that they reject this version"},
-	{"digest", "the content is what the EMR handed over"},
-	{"projection", "the content equals what was signed"},
-	{"columns", "the table's columns say what was signed"},
+	{"network", "the network key is the one that was given out of band", NULL},
+	{"keys", "the key histories of the institution and of the patient's node link up", NULL},
+	{"admission", "the network's operator admitted the institution", NULL},
+	{"state", "claims and disclosures fit, and the institution signed them", NULL},
+	{"chain", "the version follows the one before, between the same two nodes", NULL},
+	{"acceptance", "the patient signed that they accept this very version", NULL},
+	{"commit", "the institution's statement for the notary belongs to this version", NULL},
+	{"request", "both signed the notary's request, and the notary is the one that was drawn", NULL},
+	{"receipt", "the notary's signed log contains the request", NULL},
+	{"time", "the notary received it before the acceptance ran out", NULL},
+	{"rejection", "the patient signed that they reject this version", NULL},
+	{"versions", "no committed version is missing", "the number of committed versions is not the one that was counted"},
+	{"digest", "the content is what the EMR handed over", "the content is not what the EMR handed over"},
+	{"projection", "the content equals what was signed", "the content differs from what was signed"},
+	{"columns", "the table's columns say what was signed", "the table's columns differ from what was signed"},
 };
 
 static Check *
@@ -93,6 +96,12 @@ note_check(void *arg, int64_t version, const char *name, HdmsStatus status)
 	Checks	   *checks = arg;
 	int64_t		committed = 0;
 
+	if (checks->alone != NULL)
+	{
+		if (version > 0)
+			(void) add_check(checks, checks->alone->ordinal, name, status);
+		return true;
+	}
 	for (int i = 0; version > 0 && i < checks->loaded->version_count; i++)
 	{
 		if (checks->loaded->versions[i].is_committed && ++committed == version)
@@ -119,6 +128,22 @@ check_evidence(Checks *checks)
 		(void) add_check(checks, 0, "admission", HDMS_NOT_ADMITTED);
 	else if (complete)
 		(void) hdms_evidence_verify(evidence, note_check, checks);
+}
+
+/* A version that is not in the chain, as if it were the only one. */
+static void
+check_late_version(Checks *checks, const StoredVersion *stored)
+{
+	HdmsEvidence evidence = checks->loaded->evidence;
+	HdmsEvidenceVersion only = {stored->state, stored->acceptance, stored->request, stored->receipt};
+
+	if (evidence.network == NULL || evidence.issuer == NULL || evidence.patient == NULL || evidence.admission == NULL)
+		return;
+	evidence.versions = &only;
+	evidence.version_count = 1;
+	checks->alone = stored;
+	(void) hdms_evidence_verify(&evidence, note_check, checks);
+	checks->alone = NULL;
 }
 
 /* The digest that the EMR's content was known by, and the content that was signed. */
@@ -193,9 +218,9 @@ compare_columns(const Checks *checks, const StoredVersion *stored)
 	if (status != HDMS_OK)
 		return status;
 	if (!same_text(stored->vk, state.vk) || !same_text(stored->prev, state.prev) || stored->version != state.version ||
-		strcmp(state.record, checks->loaded->record) != 0)
+		!same_text(checks->loaded->record, state.record) || !same_text(checks->loaded->type, state.type))
 		return HDMS_DIGEST_MISMATCH;
-	if (!stored->is_committed)
+	if (!stored->is_committed && !stored->is_late)
 		return HDMS_OK;
 	if (stored->request == NULL)
 		return HDMS_BAD_FORMAT;
@@ -248,7 +273,9 @@ check_versions(Checks *checks)
 			add_pending(checks, stored, "this version has been erased");
 			continue;
 		}
-		if (!stored->is_committed)
+		if (stored->is_late)
+			check_late_version(checks, stored);
+		else if (!stored->is_committed)
 			check_open_version(checks, stored);
 		check_content(checks, stored);
 		if (stored->state != NULL)
@@ -261,14 +288,16 @@ meaning_of(const Check *check)
 {
 	if (check->detail != NULL)
 		return check->detail;
-	if (check->status != HDMS_OK)
-		return hdms_status_sentence(check->status);
 	for (size_t i = 0; i < lengthof(meanings); i++)
 	{
-		if (strcmp(meanings[i].name, check->name) == 0)
+		if (strcmp(meanings[i].name, check->name) != 0)
+			continue;
+		if (check->status == HDMS_OK)
 			return meanings[i].meaning;
+		if (check->status == HDMS_DIGEST_MISMATCH && meanings[i].difference != NULL)
+			return meanings[i].difference;
 	}
-	return "";
+	return hdms_status_sentence(check->status);
 }
 
 static void
@@ -306,7 +335,10 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 	checks.room = loaded->version_count * CHECKS_OF_VERSION + CHECKS_OF_RECORD;
 	checks.checks = palloc0(checks.room * sizeof(Check));
 
-	/* Where nothing was signed yet there are no keys to speak of. */
+	(void) add_check(&checks, 0, "versions",
+					 loaded->committed == (int64) loaded->evidence.version_count ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+
+	/* Where nothing was committed yet there are no keys to speak of. */
 	if (loaded->evidence.version_count > 0)
 		check_evidence(&checks);
 	check_versions(&checks);

@@ -46,7 +46,7 @@ BEGIN
 		coalesce(date_trunc('second', worker.last_round)::text, 'never'));
 	status := CASE WHEN worker.state = 'active' THEN 'ok' WHEN worker.state IN ('joining', 'without_network', 'starting') THEN 'warn' ELSE 'fail' END;
 	IF worker.state IS NULL THEN
-		detail := 'there is no worker';
+		detail := 'there is no worker'; hint := 'The two checks above say why.';
 	ELSIF worker.state IN ('active', 'joining') AND worker.last_round < clock_timestamp() - interval '5 minutes' THEN
 		status := 'fail'; hint := 'It does not come round any more: look into the server''s log, and at pg_stat_activity for what it waits for.';
 	END IF;
