@@ -286,7 +286,7 @@ skips_are_exactly_the_notaries_ranked_higher_in_order(void **unused)
 				other;
 	const char *first,
 			   *second;
-	char	   *skip[4];
+	char	   *skip[5];
 	char	   *json = NULL;
 
 	(void) unused;
@@ -298,6 +298,8 @@ skips_are_exactly_the_notaries_ranked_higher_in_order(void **unused)
 	skip[0] = skip_of(&fixture, &version.state, first);
 	skip[1] = skip_of(&fixture, &version.state, second);
 	skip[2] = skip_of(&fixture, &other.state, first);
+	skip[4] = forge_altered(skip[0], strlen(skip[0]), "sub", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+							fixture.institution[0].key[HDMS_ROLE_SIGN], HDMS_TYP_SKIP);
 	skip[3] = forge_altered(skip[0], strlen(skip[0]), "iat", "9", fixture.patient.key[HDMS_ROLE_SIGN], HDMS_TYP_SKIP);
 
 	assert_int_equal(verify_with_skips(&version, NULL, first), HDMS_OK);
@@ -323,11 +325,14 @@ skips_are_exactly_the_notaries_ranked_higher_in_order(void **unused)
 	assert_true(asprintf(&json, "[\"%s\"]", skip[3]) > 0);
 	assert_int_equal(verify_with_skips(&version, json, second), HDMS_UNKNOWN_KEY);
 	free(json);
+	assert_true(asprintf(&json, "[\"%s\"]", skip[4]) > 0);
+	assert_int_equal(verify_with_skips(&version, json, second), HDMS_BAD_CHAIN);
+	free(json);
 	assert_int_equal(verify_with_skips(&version, "[]", first), HDMS_BAD_CLAIM);
 	assert_int_equal(verify_with_skips(&version, "[1]", second), HDMS_BAD_CLAIM);
 	assert_int_equal(verify_with_skips(&version, "{}", first), HDMS_BAD_CLAIM);
 	assert_int_not_equal(verify_with_skips(&version, "[\"a.b.c\"]", second), HDMS_OK);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		free(skip[i]);
 	fixture_version_free(&version);
 	fixture_version_free(&other);
@@ -431,13 +436,92 @@ a_proof_of_another_seed_is_refused(void **unused)
 	fixture_version_free(&version);
 }
 
+/* The request with another commit inside, signed again by the patient. */
+static char *
+request_with_commit(const char *request, const char *commit)
+{
+	char	   *quoted = forge_quoted(commit);
+	char	   *forged = forge_altered(request, strlen(request), "commit", quoted, fixture.patient.key[HDMS_ROLE_SIGN],
+									   HDMS_TYP_NOTARISE);
+
+	free(quoted);
+	return forged;
+}
+
+static void
+the_seed_is_the_one_that_the_tag_hides(void **unused)
+{
+	FixtureVersion version;
+	HdmsCommit	commit;
+	char	   *other_commit = NULL;
+	char	   *forged;
+
+	(void) unused;
+	fixture_issue(&fixture, NULL, "{}", &version);
+	fixture_accept(&fixture, NULL, &version);
+	FIXTURE_OK(hdms_commit_peek(version.commit, strlen(version.commit), &commit));
+	commit.tag[0] ^= 1;
+	FIXTURE_OK(hdms_commit_sign(&commit, fixture.institution[0].key[HDMS_ROLE_SIGN], &other_commit));
+	forged = request_with_commit(version.request, other_commit);
+	assert_int_equal(verify(forged, NULL), HDMS_DIGEST_MISMATCH);
+	free(other_commit);
+	free(forged);
+	fixture_version_free(&version);
+}
+
+/* What verification says of a second request whose predecessor was that. */
+static HdmsStatus
+verify_after(const char *second, const char *prev_request)
+{
+	char		digest[HDMS_DIGEST_TEXT + 1];
+	char	   *quoted;
+	char	   *forged;
+	HdmsStatus	status;
+
+	FIXTURE_OK(hdms_sha256_text(prev_request, strlen(prev_request), digest));
+	quoted = forge_quoted(digest);
+	forged = forge_altered(second, strlen(second), "prev", quoted, fixture.patient.key[HDMS_ROLE_SIGN], HDMS_TYP_NOTARISE);
+	status = verify(forged, prev_request);
+	free(quoted);
+	free(forged);
+	return status;
+}
+
+static void
+both_nodes_are_the_same_as_in_the_version_before(void **unused)
+{
+	static const char other_node[] = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"";
+	FixtureVersion first,
+				second;
+	char	   *prev;
+	char	   *commit;
+
+	(void) unused;
+	fixture_version(&fixture, NULL, "{\"a\":1}", &first);
+	fixture_version(&fixture, &first, "{\"a\":2}", &second);
+	assert_int_equal(verify_after(second.request, first.request), HDMS_OK);
+
+	prev = forge_altered(first.request, strlen(first.request), "iss", other_node, fixture.patient.key[HDMS_ROLE_SIGN],
+						 HDMS_TYP_NOTARISE);
+	assert_int_equal(verify_after(second.request, prev), HDMS_BAD_CHAIN);
+	free(prev);
+
+	commit = forge_altered(first.commit, strlen(first.commit), "iss", other_node, fixture.institution[0].key[HDMS_ROLE_SIGN],
+						   HDMS_TYP_COMMIT);
+	prev = request_with_commit(first.request, commit);
+	assert_int_equal(verify_after(second.request, prev), HDMS_BAD_CHAIN);
+	free(commit);
+	free(prev);
+	fixture_version_free(&first);
+	fixture_version_free(&second);
+}
+
 static void
 both_signatures_must_be_right(void **unused)
 {
 	FixtureVersion version;
 	HdmsCommit	commit;
 	char	   *forged_commit = NULL;
-	char	   *quoted;
 	char	   *forged;
 
 	(void) unused;
@@ -450,22 +534,16 @@ both_signatures_must_be_right(void **unused)
 
 	FIXTURE_OK(hdms_commit_peek(version.commit, strlen(version.commit), &commit));
 	FIXTURE_OK(hdms_commit_sign(&commit, fixture.patient.key[HDMS_ROLE_SIGN], &forged_commit));
-	quoted = forge_quoted(forged_commit);
-	forged = forge_altered(version.request, strlen(version.request), "commit", quoted, fixture.patient.key[HDMS_ROLE_SIGN],
-						   HDMS_TYP_NOTARISE);
+	forged = request_with_commit(version.request, forged_commit);
 	assert_int_equal(verify(forged, NULL), HDMS_UNKNOWN_KEY);
-	free(quoted);
 	free(forged);
 	free(forged_commit);
 
 	/* a commit about somebody else */
 	strcpy(commit.sub, fixture.institution[2].id);
 	FIXTURE_OK(hdms_commit_sign(&commit, fixture.institution[0].key[HDMS_ROLE_SIGN], &forged_commit));
-	quoted = forge_quoted(forged_commit);
-	forged = forge_altered(version.request, strlen(version.request), "commit", quoted, fixture.patient.key[HDMS_ROLE_SIGN],
-						   HDMS_TYP_NOTARISE);
+	forged = request_with_commit(version.request, forged_commit);
 	assert_int_equal(verify(forged, NULL), HDMS_BAD_CHAIN);
-	free(quoted);
 	free(forged);
 	free(forged_commit);
 	fixture_version_free(&version);
@@ -543,6 +621,8 @@ main(void)
 		cmocka_unit_test(a_claim_that_is_missing_wrong_or_unknown_is_refused),
 		cmocka_unit_test(the_vrf_key_is_the_one_that_the_commit_pins),
 		cmocka_unit_test(a_proof_of_another_seed_is_refused),
+		cmocka_unit_test(the_seed_is_the_one_that_the_tag_hides),
+		cmocka_unit_test(both_nodes_are_the_same_as_in_the_version_before),
 		cmocka_unit_test(both_signatures_must_be_right),
 		cmocka_unit_test(the_pinned_list_is_used_while_it_is_fresh_enough),
 		cmocka_unit_test(a_request_is_only_made_for_the_states_own_commit),

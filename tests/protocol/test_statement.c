@@ -146,6 +146,26 @@ a_commit_with_a_claim_missing_wrong_or_unknown_is_refused(void **unused)
 }
 
 static void
+nobody_commits_to_itself(void **unused)
+{
+	FixtureVersion version;
+	HdmsCommit	commit;
+	char	   *sub = forge_quoted(fixture.institution[0].id);
+	char	   *forged;
+
+	(void) unused;
+	fixture_issue(&fixture, NULL, "{}", &version);
+	forged = forge_altered(version.commit, strlen(version.commit), "sub", sub, fixture.institution[0].key[HDMS_ROLE_SIGN],
+						   HDMS_TYP_COMMIT);
+	assert_int_equal(hdms_commit_peek(forged, strlen(forged), &commit), HDMS_BAD_CLAIM);
+	assert_int_equal(hdms_commit_verify(forged, strlen(forged), fixture.institution[0].history, fixture.now, &commit),
+					 HDMS_BAD_CLAIM);
+	free(sub);
+	free(forged);
+	fixture_version_free(&version);
+}
+
+static void
 a_statement_is_refused_under_another_key_or_for_another_purpose(void **unused)
 {
 	FixtureVersion version;
@@ -304,6 +324,7 @@ main(void)
 		cmocka_unit_test(a_commit_of_either_suite_says_what_was_signed),
 		cmocka_unit_test(a_commit_belongs_to_one_state),
 		cmocka_unit_test(a_commit_with_a_claim_missing_wrong_or_unknown_is_refused),
+		cmocka_unit_test(nobody_commits_to_itself),
 		cmocka_unit_test(a_statement_is_refused_under_another_key_or_for_another_purpose),
 		cmocka_unit_test(a_rejection_carries_the_patients_own_words),
 		cmocka_unit_test(a_rejection_that_is_malformed_or_somebody_elses_is_refused),
