@@ -131,28 +131,39 @@ keys_make(char **problem)
 	return keyring_settle(row.node_id, problem);
 }
 
+/* A wish to adopt counts once: were it kept, it would come true whenever the other database happens to be down. */
+static void
+adopting_is_over(bool adopted)
+{
+	static FlowPlan over = FLOW_PLAN_WITHOUT_ARGS("UPDATE hdms_internal.node SET adopt = false");
+
+	transaction_begin("noting that the keys were adopted");
+	flow_run_without_args(&over);
+	transaction_commit();
+	row.adopt = false;
+	if (adopted)
+		ereport(LOG, (errmsg("HDMS: this database has adopted the keys of node %s", row.node_id)));
+}
+
 /* Opens, makes or adopts the keys. False with *problem. */
 static bool
 keys_ready(char **problem)
 {
-	static FlowPlan adopted = FLOW_PLAN_WITHOUT_ARGS("UPDATE hdms_internal.node SET adopt = false");
+	bool		adopt = row.adopt;
+	bool		opened;
 
 	if (row.node_id == NULL && !keys_make(problem))
 		return false;
-	if (keyring_is_open() && strcmp(own_node.id, row.node_id) == 0 && own_node.history != NULL && !row.adopt)
+	if (keyring_is_open() && strcmp(own_node.id, row.node_id) == 0 && own_node.history != NULL && !adopt)
 		return true;
-	if (!keyring_open(row.node_id, row.history, row.database, row.adopt, problem))
-		return false;
-	strlcpy(own_node.id, row.node_id, sizeof(own_node.id));
-	if (row.adopt)
-	{
-		transaction_begin("noting that the keys were adopted");
-		flow_run_without_args(&adopted);
-		transaction_commit();
-		row.adopt = false;
-		ereport(LOG, (errmsg("HDMS: this database has adopted the keys of node %s", row.node_id)));
-	}
-	return true;
+	opened = keyring_open(row.node_id, row.history, row.database, adopt, problem);
+	if (opened)
+		strlcpy(own_node.id, row.node_id, sizeof(own_node.id));
+	else if (adopt)
+		*problem = psprintf("hdms.adopt_keys() failed: %s", *problem);
+	if (adopt)
+		adopting_is_over(opened);
+	return opened;
 }
 
 static void
