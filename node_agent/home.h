@@ -61,6 +61,10 @@ struct HdmsHome
 	HdmsEngine *engine;			/* NULL: not attached */
 	struct HomeWork *work;		/* the engine's part */
 	Control    *control;
+	/* Told of each version that becomes final (the load driver); received in milliseconds. May be NULL. */
+	void		(*finished) (void *arg, int64_t received);
+	void	   *finished_arg;
+
 	bool		inbox_due;		/* rows of the inbox may be taken up */
 	int64_t		pruned;			/* milliseconds: when old rows were removed last */
 	uint64_t	refused_messages;

@@ -145,6 +145,8 @@ version_save(HdmsHome *home, const Version *version)
 	bind_word(statement, 5, version->last_error);
 	if (!store_run(store, statement))
 		return false;
+	if (version->status == VERSION_FINAL && home->finished != NULL)
+		home->finished(home->finished_arg, version->received);
 	catalogue_note(home, version);
 	home_changed(home);
 	return true;
