@@ -25,8 +25,8 @@
 #include "flow_version.h"
 #include "malloc_guard.h"
 #include "node.h"
+#include "notarisation.h"
 #include "outbox.h"
-#include "statement.h"
 
 #define FULL_CLAIM_SHARE	20	/* claims from the beginning may take a 20th of the time */
 #define FULL_CLAIM_PAUSE	1000	/* milliseconds between them at least */
@@ -47,6 +47,7 @@ typedef struct QueuedVersion
 	char		patient[HDMS_DIGEST_TEXT + 1];
 	bool		is_paired;
 	char		prev[HDMS_DIGEST_TEXT + 1];	/* vk of the current version; "" when there is none */
+	bool		was_paired_since;	/* the patient was paired (again) after that version was signed */
 	bool		was_given_up;	/* set when it turned out that it cannot be issued */
 } QueuedVersion;
 
@@ -63,18 +64,22 @@ FLOW_PLAN("SELECT q.id, v.id, CAST(v.record AS text), v.status,"
 		  "  AND w.status IN ('waiting_for_patient', 'waiting_for_previous', 'queued', 'issued', 'delivered')),"
 		  " CAST(extract(epoch FROM v.accept_within) AS bigint), r.patient_ref, r.source_id, r.type,"
 		  " CAST(r.committed AS bigint), p.node_id, p.status = 'paired',"
-		  " (SELECT w.vk FROM hdms_internal.versions w WHERE w.record = v.record AND w.version = r.committed"
-		  "  AND w.status IN ('committed', 'erased'))"
+		  " c.vk, p.paired_at > c.issued_at"
 		  " FROM hdms_internal.issue_queue q"
 		  " JOIN hdms_internal.versions v ON v.id = q.version_id"
 		  " JOIN hdms_internal.records r ON r.record = v.record"
 		  " JOIN hdms_internal.patients p ON p.patient_ref = r.patient_ref"
+		  " LEFT JOIN hdms_internal.versions c ON c.record = r.record AND c.version = r.committed"
+		  "  AND c.status IN ('committed', 'erased')"
 		  " WHERE q.id >= $1 ORDER BY q.id LIMIT $2",
 		  INT8OID, INT8OID);
 
 static FlowPlan unqueue = FLOW_PLAN("DELETE FROM hdms_internal.issue_queue WHERE id = $1", INT8OID);
 
 static FlowPlan find_content = FLOW_PLAN("SELECT CAST(content AS text) FROM hdms_internal.payloads WHERE id = $1", INT8OID);
+
+static FlowPlan find_request =
+FLOW_PLAN("SELECT p.request FROM hdms_internal.payloads p JOIN hdms_internal.versions v ON v.id = p.id WHERE v.vk = $1", TEXTOID);
 
 static FlowPlan find_signed =
 FLOW_PLAN("SELECT p.state, coalesce(p.commit, ''), v.vk, CAST(extract(epoch FROM v.accept_until) AS bigint)"
@@ -127,6 +132,25 @@ give_up(QueuedVersion *queued, const char *why)
 	flow_run(&unqueue, flow_int64(queued->queue_id));
 	as_row(queued, &version);
 	version_end(&version, "rejected", why);
+}
+
+/*
+ * Whether the record's current version belongs to another node than the patient has now. Nobody
+ * would notarise its successor: all versions of a record are between the same two nodes.
+ */
+static bool
+is_another_node(const QueuedVersion *queued)
+{
+	HdmsRequest request;
+	char	   *text = NULL;
+
+	if (queued->prev[0] == '\0' || !queued->was_paired_since)
+		return false;
+	if (flow_run(&find_request, flow_text(queued->prev)) > 0)
+		text = row_text(0, 1);
+	flow_rows_free();
+	return text != NULL && hdms_request_peek(text, strlen(text), &request) == HDMS_OK
+		&& strcmp(request.iss, queued->patient) != 0;
 }
 
 /* Builds state and commit. The texts are guarded by the current memory context. */
@@ -240,6 +264,11 @@ issue_one(QueuedVersion *queued, const HdmsNotaryList *list)
 		directory_want_node(queued->patient);
 		return;					/* stays in the queue; a later claim from the beginning comes by again */
 	}
+	if (is_another_node(queued))
+	{
+		give_up(queued, "patient-has-another-node");
+		return;
+	}
 	status = sign_version(queued, patient, list, now, &state, &commit, state_text, commit_text);
 	if (status == HDMS_OUT_OF_MEMORY)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory while signing a record")));
@@ -330,6 +359,7 @@ read_claimed(uint64 count)
 		row_copy(i, 11, row->patient, sizeof(row->patient));
 		row->is_paired = row_bool(i, 12);
 		row_copy(i, 13, row->prev, sizeof(row->prev));
+		row->was_paired_since = row_bool(i, 14);
 	}
 	flow_rows_free();
 	return queued;

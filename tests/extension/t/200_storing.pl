@@ -110,7 +110,7 @@ subtest 'two hospitals and one patient' => sub {
 };
 
 subtest 'RSA and P-256 in one network' => sub {
-	my $dora = $net->device('dora', suite => 'RSA');
+	my $dora = $net->device('dora', suite => 'rsa');
 	$dora->pair($north->invite('D-1'));
 	$dora->start;
 	$alice->pair($west->invite('W-1'));

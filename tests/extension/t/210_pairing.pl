@@ -22,6 +22,15 @@ sub newcomer
 	return ($puppet, $body->{body}, $body->{institution});
 }
 
+# The body with which a puppet would use somebody else's invitation.
+sub with_secret_of
+{
+	my ($puppet, $uri) = @_;
+	my ($invitation) = $uri =~ /invitation=([0-9a-f-]+)/;
+	my ($secret) = $uri =~ /secret=([A-Za-z0-9_-]+)/;
+	return {%{$puppet->do('pair_body', secret => $secret)->{body}}, invitation => $invitation};
+}
+
 subtest 'the secret decides' => sub {
 	my ($puppet, $body, $to) = newcomer($north->invite('A'));
 	my $wrong = $puppet->do('pair_body', secret => 'A' x 22)->{body};
@@ -52,15 +61,13 @@ subtest 'five wrong secrets close an invitation' => sub {
 
 subtest 'a second device suspends the pairing' => sub {
 	my $uri = $north->invite('C');
-	my ($voucher) = $north->sql('SELECT voucher FROM hdms_internal.vouchers LIMIT 1');
 	my ($first, $body, $to) = newcomer($uri);
 	my $sent = $first->send($to, 'pair', $body);
 	$first->wait_message('paired', re => $sent->{jti});
 
-	# Its node is registered with another voucher: the server lets a voucher's one node in only.
-	(my $other = $uri) =~ s/voucher=[^&]*/voucher=$voucher/;
-	my ($second, $second_body) = newcomer($other);
-	$sent = $second->send($to, 'pair', $second_body);
+	# Its node got in with an invitation of its own; the secret it took from the first one.
+	my ($second) = newcomer($north->invite('C-thief'));
+	$sent = $second->send($to, 'pair', with_secret_of($second, $uri));
 	is($second->wait_message('pair_refused', re => $sent->{jti})->{body}{code}, 'used', 'it is told that the invitation was used');
 	is($patient_status->('C'), 'suspended', 'the binding is suspended');
 	is($north->sql("SELECT count(*) FROM hdms.events WHERE kind = 'pairing_conflict' AND patient_ref = 'C'"), '1', 'and the institution is told');
@@ -71,7 +78,21 @@ subtest 'a second device suspends the pairing' => sub {
 	$sent = $right->send($to, 'pair', $right_body);
 	$right->wait_message('paired', re => $sent->{jti});
 	is($patient_status->('C'), 'paired', 'a new invitation pairs anew');
-	is($right->wait_message('record')->{verified}, JSON::PP::true, 'and what waited goes to the new device');
+	my $message = $right->wait_message('record');
+	ok($message->{verified}, 'and what waited goes to the new device');
+
+	# Once the patient has another node, records that the old one holds cannot be continued.
+	my $accepted = $right->notarise($right->do('accept', %{$message->{body}}));
+	$sent = $right->send($to, 'accepted', Puppet::evidence($accepted), re => $message->{jti});
+	$right->wait_message('committed', re => $sent->{jti});
+	$north->sql("UPDATE hdms_internal.patients SET status = 'suspended' WHERE patient_ref = 'C'");
+	my ($newer, $newer_body) = newcomer($north->invite('C'));
+	$sent = $newer->send($to, 'pair', $newer_body);
+	$newer->wait_message('paired', re => $sent->{jti});
+	$north->sql("SELECT hdms.amend('$record', '{\"secret\": false}')");
+	$north->wait_for("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$record' AND ordinal = 2",
+		'rejected patient-has-another-node');
+	pass('a record of another node ends with a reason instead of waiting for ever');
 };
 
 subtest 'an invitation ends' => sub {
@@ -93,9 +114,7 @@ subtest 'a node is paired once' => sub {
 
 	# The invitation of another patient, used by the same node: its secret and id are known to the test only.
 	my $uri = $north->invite('F');
-	my ($invitation) = $uri =~ /invitation=([0-9a-f-]+)/;
-	my ($secret) = $uri =~ /secret=([A-Za-z0-9_-]+)/;
-	my $other = {%{$puppet->do('pair_body', secret => $secret)->{body}}, invitation => $invitation};
+	my $other = with_secret_of($puppet, $uri);
 	$sent = $puppet->send($to, 'pair', $other);
 	is($puppet->wait_message('pair_refused', re => $sent->{jti})->{body}{code}, 'node-in-use', 'also with the right secret of another invitation');
 	is($patient_status->('F'), 'invited', 'the other patient stays unpaired');

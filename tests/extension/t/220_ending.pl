@@ -96,6 +96,7 @@ subtest 'evidence of a first version after its successor was committed' => sub {
 	ok($patient->wait_message('committed', re => $sent->{jti}), 'the late evidence is confirmed');
 	is(statuses($record), 'superseded1,committed1', 'and superseded at once');
 	is($north->sql("SELECT hdms.read('$record', 'test')::text"), '{"n": 44}', 'the record says what the EMR said last');
+	verifies($record, 'and verifies');
 };
 
 subtest 'a notary that lives' => sub {
