@@ -8,7 +8,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +72,28 @@ static const Setting settings[] = {
 };
 
 #define SETTINGS_COUNT	(sizeof(settings) / sizeof(settings[0]))
+
+/* Says what is wrong with the file; number 0: with the whole. */
+static void
+complain(bool as_events, const char *path, int number, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void
+complain(bool as_events, const char *path, int number, const char *format, ...)
+{
+	char		text[512];
+	char		place[24] = "";
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (number > 0)
+		snprintf(place, sizeof(place), ":%d", number);
+	if (as_events)
+		log_event(LEVEL_ERROR, "configuration_error", "file=s", path, "line=i", (int64_t) number, "message=s", text, NULL);
+	else
+		fprintf(stderr, "hdms-server: %s%s: %s\n", path, place, text);
+}
 
 static const Setting *
 setting_find(const char *key)
@@ -210,9 +232,9 @@ config_is_loopback(const char *listen_address)
 	return inet_pton(AF_INET, host, &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
 }
 
-/* What only makes sense together. Prints and returns false when something is wrong. */
+/* What only makes sense together. Complains and returns false when something is wrong. */
 static bool
-config_check(const Config *config, const char *path)
+config_check(const Config *config, const char *path, bool as_events)
 {
 	char		host[64];
 	uint16_t	port;
@@ -231,12 +253,12 @@ config_check(const Config *config, const char *path)
 	else if (config->default_ttl > config->max_ttl)
 		wrong = "\"default_ttl\" is more than \"max_ttl\"";
 	if (wrong != NULL)
-		fprintf(stderr, "hdms-server: %s: %s\n", path, wrong);
+		complain(as_events, path, 0, "%s", wrong);
 	return wrong == NULL;
 }
 
 static bool
-config_read_lines(Config *config, FILE *file, const char *path)
+config_read_lines(Config *config, FILE *file, const char *path, bool as_events)
 {
 	bool		seen[SETTINGS_COUNT] = {false};
 	char		line[4096];
@@ -254,7 +276,7 @@ config_read_lines(Config *config, FILE *file, const char *path)
 		equals = strchr(key, '=');
 		if (equals == NULL)
 		{
-			fprintf(stderr, "hdms-server: %s:%d: expected \"key = value\"\n", path, number);
+			complain(as_events, path, number, "expected \"key = value\"");
 			ok = false;
 			continue;
 		}
@@ -271,7 +293,7 @@ config_read_lines(Config *config, FILE *file, const char *path)
 			seen[setting - settings] = true;
 		if (wrong != NULL)
 		{
-			fprintf(stderr, "hdms-server: %s:%d: \"%s\" %s\n", path, number, key, wrong);
+			complain(as_events, path, number, "\"%s\" %s", key, wrong);
 			ok = false;
 		}
 	}
@@ -279,7 +301,7 @@ config_read_lines(Config *config, FILE *file, const char *path)
 	{
 		if (settings[i].required && *(char **) (void *) ((char *) config + settings[i].offset) == NULL)
 		{
-			fprintf(stderr, "hdms-server: %s: \"%s\" is missing\n", path, settings[i].key);
+			complain(as_events, path, 0, "\"%s\" is missing", settings[i].key);
 			ok = false;
 		}
 	}
@@ -287,7 +309,7 @@ config_read_lines(Config *config, FILE *file, const char *path)
 }
 
 Config *
-config_read(const char *path)
+config_read(const char *path, bool as_events)
 {
 	Config	   *config = calloc(1, sizeof(Config));
 	FILE	   *file = fopen(path, "r");
@@ -295,7 +317,7 @@ config_read(const char *path)
 
 	if (file == NULL)
 	{
-		fprintf(stderr, "hdms-server: cannot open \"%s\": %s\n", path, strerror(errno));
+		complain(as_events, path, 0, "cannot open: %s", strerror(errno));
 		config_free(config);
 		return NULL;
 	}
@@ -304,7 +326,7 @@ config_read(const char *path)
 		if (settings[i].default_value != NULL)
 			setting_assign(config, &settings[i], settings[i].default_value);
 	}
-	ok = config != NULL && config_read_lines(config, file, path) && config_check(config, path);
+	ok = config != NULL && config_read_lines(config, file, path, as_events) && config_check(config, path, as_events);
 	fclose(file);
 	if (!ok)
 	{

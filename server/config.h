@@ -48,8 +48,11 @@ typedef struct Config
 	struct Config *previous;	/* what a reload replaced */
 } Config;
 
-/* Reads a file. On failure prints to stderr what is wrong in which line and returns NULL. */
-extern Config *config_read(const char *path);
+/*
+ * Reads a file. On failure says what is wrong in which line, and returns NULL: on stderr for the person at the command
+ * line, or as events for the log.
+ */
+extern Config *config_read(const char *path, bool as_events);
 extern void config_free(Config *config);
 
 /* Whether a listening address is loopback only. */

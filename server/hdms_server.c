@@ -93,7 +93,7 @@ main(int argc, char **argv)
 	command = argv[next++];
 	if (strcmp(command, "admit") != 0 && strcmp(command, "thaw") != 0 && next != argc)
 		return usage();
-	config = config_read(path);
+	config = config_read(path, false);
 	if (config == NULL)
 		return 1;
 	if (strcmp(command, "serve") == 0)

@@ -129,7 +129,7 @@ static void
 server_reload(Server *server, const char *config_path)
 {
 	const Config *running = server->config;
-	Config	   *loaded = config_read(config_path);
+	Config	   *loaded = config_read(config_path, true);
 	int			restart_only;
 
 	if (loaded == NULL)
@@ -289,7 +289,8 @@ cleanup:
 		}
 	}
 	http_server_stop(http);
-	server_free(server);
 	log_event(LEVEL_INFO, "stopped", NULL);
+	log_set_name("");			/* the configuration, which has it, goes now */
+	server_free(server);
 	return status;
 }

@@ -120,6 +120,7 @@ sub psql
 sub start_server
 {
 	my ($self, %options) = @_;
+	my $no_wait = delete $options{no_wait};
 	my $number = ++$self->{servers};
 	my $conf = "$self->{dir}/server$number.conf";
 	my $port_file = "$self->{dir}/port$number";
@@ -145,7 +146,7 @@ sub start_server
 	wait_until(sub { -s $port_file || waitpid($pid, POSIX::WNOHANG()) }) or die "server did not start";
 	my ($port, $metrics) = split /\n/, read_file($port_file);
 	my $url = 'http://127.0.0.1:' . ($port // 0);
-	wait_until(sub { $self->request('-', GET => '/healthz', url => $url)->{status} == 200 }) unless $options{no_wait};
+	wait_until(sub { $self->request('-', GET => '/healthz', url => $url)->{status} == 200 }) unless $no_wait;
 	return {pid => $pid, url => $url, conf => $conf, port => $port, log => "$self->{dir}/server$number.log",
 		metrics => "http://127.0.0.1:" . ($metrics // 0) . "/metrics"};
 }
