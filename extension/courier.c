@@ -209,6 +209,18 @@ courier_misunderstood(const HttpExchange *exchange, HdmsStatus status)
 	courier_failed(text, 0);
 }
 
+void
+courier_unexpected(const HttpExchange *exchange)
+{
+	char		text[COURIER_TEXT];
+
+	/* What courier_look_at() has dealt with. */
+	if (exchange->status == 0 || exchange->status == 401 || exchange->status == 429 || exchange->status >= 500)
+		return;
+	courier_describe(exchange, text, NULL);
+	courier_failed(text, 0);
+}
+
 /* A refused signature: true when the request was sent again, signed better. */
 static bool
 courier_repeat(HttpExchange *exchange, const char *word, int64 server_now)

@@ -49,6 +49,9 @@ extern void courier_describe(const HttpExchange *exchange, char text[COURIER_TEX
 /* A good answer could not be understood: counts like none. */
 extern void courier_misunderstood(const HttpExchange *exchange, HdmsStatus status);
 
+/* An answer that no server should give to this request, such as 403 to a fetch: counts like none. */
+extern void courier_unexpected(const HttpExchange *exchange);
+
 /* This machine's clock, put right by what the server said. Seconds. */
 extern int64 courier_now(void);
 

@@ -58,7 +58,10 @@ fetch_answered(HttpExchange *exchange)
 	fetching = false;
 	acks_riding = 0;
 	if (exchange->status != 200)
+	{
+		courier_unexpected(exchange);
 		return;
+	}
 	memmove(acks, acks + riding, sizeof(acks[0]) * (ack_count - riding));
 	ack_count -= riding;
 
