@@ -338,6 +338,26 @@ verify_with(const Fixture *from, const FixtureVersion *of, size_t count, Report 
 }
 
 static void
+a_version_number_is_not_left_out(void **unused)
+{
+	FixtureVersion two[2];
+	FixtureVersion pretended;
+	Report		report;
+
+	(void) unused;
+	fixture_version(&fixture, NULL, "{\"a\":1}", &two[0]);
+	pretended = two[0];
+	pretended.state.version = 2;
+	fixture_version(&fixture, &pretended, "{\"a\":2}", &two[1]);
+	assert_int_equal(two[1].state.version, 3);
+	assert_int_equal(verify_with(&fixture, two, 2, &report), HDMS_BAD_CHAIN);
+	assert_non_null(strstr(report.text, "2 state ok\n2 chain bad-chain\n"));
+	assert_int_equal(report.failed, 1);
+	fixture_version_free(&two[0]);
+	fixture_version_free(&two[1]);
+}
+
+static void
 a_failure_is_reported_by_name_and_the_later_versions_are_checked_all_the_same(void **unused)
 {
 	FixtureVersion altered[VERSIONS];
@@ -590,6 +610,7 @@ main(void)
 		cmocka_unit_test(every_member_is_needed_and_no_other_is_known),
 		cmocka_unit_test(each_part_of_a_version_is_needed_and_its_own),
 		cmocka_unit_test(versions_stand_in_order_without_gaps),
+		cmocka_unit_test(a_version_number_is_not_left_out),
 		cmocka_unit_test(a_failure_is_reported_by_name_and_the_later_versions_are_checked_all_the_same),
 		cmocka_unit_test(the_admission_is_the_issuers),
 		cmocka_unit_test(without_the_pinned_list_nothing_says_whose_log_it_is),

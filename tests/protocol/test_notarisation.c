@@ -539,6 +539,22 @@ both_signatures_must_be_right(void **unused)
 	free(forged);
 	free(forged_commit);
 
+	/* the patient in somebody else's name, commit and all */
+	strcpy(commit.sub, fixture.institution[2].id);
+	FIXTURE_OK(hdms_commit_sign(&commit, fixture.institution[0].key[HDMS_ROLE_SIGN], &forged_commit));
+	{
+		char	   *with_commit = request_with_commit(version.request, forged_commit);
+		char	   *iss = forge_quoted(fixture.institution[2].id);
+
+		forged = forge_altered(with_commit, strlen(with_commit), "iss", iss, fixture.patient.key[HDMS_ROLE_SIGN],
+							   HDMS_TYP_NOTARISE);
+		assert_int_equal(verify(forged, NULL), HDMS_WRONG_SENDER);
+		free(with_commit);
+		free(iss);
+		free(forged);
+		free(forged_commit);
+	}
+
 	/* a commit about somebody else */
 	strcpy(commit.sub, fixture.institution[2].id);
 	FIXTURE_OK(hdms_commit_sign(&commit, fixture.institution[0].key[HDMS_ROLE_SIGN], &forged_commit));
