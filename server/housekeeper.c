@@ -20,7 +20,7 @@
 #include "server_clock.h"
 
 #define ROUND_MS		2000
-#define LISTS_EVERY_MS	30000
+#define LISTS_EVERY_MS	30000	/* at most */
 #define COUNT_EVERY_MS	60000
 #define BATCH_ROWS		"1000"
 #define BATCHES_MAX		50		/* of one kind in one round */
@@ -116,6 +116,15 @@ unlock(PGconn *conn)
 	return query_do(conn, sql, 0, NULL);
 }
 
+/* How often to look whether the list of notaries is old. */
+static int64_t
+lists_interval(const Housekeeper *housekeeper)
+{
+	int64_t		interval = (*housekeeper->config)->notary_list_max_age * 1000 / 40;
+
+	return interval < LISTS_EVERY_MS ? interval : LISTS_EVERY_MS;
+}
+
 /* Waits for the next round, or for somebody who wants the lists looked at. */
 static void
 housekeeper_wait(Housekeeper *housekeeper, bool *lists_wanted, bool *stopping)
@@ -168,7 +177,7 @@ housekeeper_thread(void *argument)
 	PGconn	   *conn = NULL;
 	bool		stopping = false;
 	bool		lists_wanted = true;
-	int64_t		lists_due = monotonic_ms() + LISTS_EVERY_MS;
+	int64_t		lists_due = 0;
 	int64_t		count_due = 0;
 
 	while (!stopping)
@@ -186,7 +195,7 @@ housekeeper_thread(void *argument)
 		if (monotonic_ms() >= lists_due)
 		{
 			lists_wanted = true;
-			lists_due = monotonic_ms() + LISTS_EVERY_MS;
+			lists_due = monotonic_ms() + lists_interval(housekeeper);
 		}
 		if (conn != NULL && !housekeeper_round(housekeeper, conn, &lists_wanted, &count_due))
 		{

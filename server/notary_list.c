@@ -136,7 +136,10 @@ list_has_exactly(const HdmsNotaryList *list, const Wanted *wanted)
 	return true;
 }
 
-/* Whether the newest list has these notaries, this max_age and half its life before it; and when it was signed. */
+/*
+ * Whether the newest list has these notaries, this max_age, and is young enough: it must not become older than half of
+ * max_age before somebody looks again. And when it was signed.
+ */
 static bool
 newest_is_right(PGconn *conn, const HdmsKey *network, const Wanted *wanted, int64_t max_age, int64_t now, bool *right, int64_t *newest_iat)
 {
@@ -151,7 +154,7 @@ newest_is_right(PGconn *conn, const HdmsKey *network, const Wanted *wanted, int6
 		&& hdms_notaries_parse(PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0), network, &list) == HDMS_OK)
 	{
 		*newest_iat = list.iat;
-		*right = list.max_age == max_age && now - list.iat < max_age / 2 && list_has_exactly(&list, wanted);
+		*right = list.max_age == max_age && now - list.iat < max_age * 9 / 20 && list_has_exactly(&list, wanted);
 		hdms_notaries_free(&list);
 	}
 	PQclear(result);

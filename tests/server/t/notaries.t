@@ -13,6 +13,7 @@ sub current { return $t->request('-', GET => '/v1/notaries')->{body}; }
 sub claims
 {
 	my (undef, $text) = split /\./, $_[0];
+	return {notaries => [undef]} if !defined $text;
 	require MIME::Base64;
 	$text =~ tr{-_}{+/};
 	return JSON::PP->new->decode(MIME::Base64::decode_base64($text));
@@ -26,13 +27,13 @@ is_deeply([sort map { $_->{name} } @{$list->{notaries}}], ['Hospital A', 'Hospit
 # an old one is signed anew, once, however many processes there are
 my @others = map { $t->start_server } 1 .. 2;
 my $old = current();
-$t->psql("UPDATE hdms_server.notary_lists SET iat = iat - 40");
 my $second_digest = HdmsTest::client('digest', $t->write_file("$t->{base}/l", $old));
 my $aged = $t->psql('SELECT count(*) FROM hdms_server.notary_lists');
 is($aged >= 2, 1, 'there are lists');
 ok(HdmsTest::wait_until(sub { current() ne $old }, 90), 'a list that is older than half its life is signed anew');
+cmp_ok(time - claims($old)->{iat}, '<', 31, 'before it is half its life old');
 my $fresh = claims(current());
-cmp_ok(time - $fresh->{iat}, '<', 31 + 32, 'the newest list is at most about half its life old');
+cmp_ok(time - $fresh->{iat}, '<', 10, 'the newest list is new');
 is_deeply($fresh->{notaries}, $list->{notaries}, 'with the same notaries');
 is($t->psql('SELECT count(*) FROM hdms_server.notary_lists'), $aged + 1, 'by one of the processes only');
 is($t->request('-', GET => "/v1/notaries/$second_digest")->{body}, $old, 'the old list stays');
@@ -56,7 +57,7 @@ $t->psql('SET client_min_messages = warning; DROP SCHEMA hdms_server CASCADE');
 $t->admin('init');
 $t->psql('UPDATE hdms_server.server_meta SET created = created + 5');
 ok(HdmsTest::wait_until(sub { $t->request('-', GET => '/healthz')->{status} == 200 }), 'the database is new');
-is_deeply(claims(current())->{notaries}, [], 'it knows no notary');
+ok(HdmsTest::wait_until(sub { !@{claims(current())->{notaries}} }), 'it knows no notary');
 is($t->register($a, admission => $admission, list => ['x.y.z', $carried])->{status}, 201, 'one comes back with the list it has');
 ok(HdmsTest::wait_until(sub { scalar @{claims(current())->{notaries}} == 2 }), 'the other one is in the list, too');
 is($t->register($b)->{status}, 202, 'the other one comes without its admission');
