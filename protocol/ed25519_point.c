@@ -16,7 +16,7 @@ static const char curve_d[] = "52036cee2b6ffe738cc740797779e89800700a4d4141d8ab7
 
 /*
  * x squared = (y squared - 1) / (d y squared + 1) has a root when the point is on the curve.
- * The points of small order have y = 0, x = 0, or x squared = - y squared.
+ * The points of small order have y = 0, x = 0 (whose symbol is 0, not 1), or x squared = - y squared.
  */
 static bool
 is_large_order_point(const BIGNUM *y, const BIGNUM *p, const BIGNUM *d, BN_CTX *ctx)
@@ -37,8 +37,7 @@ is_large_order_point(const BIGNUM *y, const BIGNUM *p, const BIGNUM *d, BN_CTX *
 		BN_mod_inverse(divisor, divisor, p, ctx) == NULL ||
 		BN_mod_sub(xx, yy, BN_value_one(), p, ctx) != 1 || BN_mod_mul(xx, xx, divisor, p, ctx) != 1 ||
 		BN_mod_add(sum, xx, yy, p, ctx) != 1 ||
-		BN_is_zero(yy) || BN_is_zero(xx) || BN_is_zero(sum) ||
-		BN_kronecker(xx, p, ctx) != 1)
+		BN_is_zero(yy) || BN_is_zero(sum) || BN_kronecker(xx, p, ctx) != 1)
 	{
 		BN_CTX_end(ctx);
 		return false;

@@ -123,6 +123,9 @@ a_session_signs_with_hmac_sha256(void **state)
 	HdmsHttpSignature signature = {0};
 	unsigned char mac[32];
 	unsigned char other[32] = {0};
+	unsigned char extended[33];
+	char		header[100];
+	char	   *base64 = NULL;
 	HdmsBytes	raw = {0};
 	const char *base = GET_LINES "\"@signature-params\": " COVERED ";created=1767225600;keyid=\"session\";tag=\"hdms-v1\"";
 
@@ -137,6 +140,12 @@ a_session_signs_with_hmac_sha256(void **state)
 	assert_int_equal(hdms_http_verify(&get, signature.signature_input, signature.signature, NULL, NULL, other, NOW), HDMS_BAD_SIGNATURE);
 	assert_int_equal(hdms_http_verify(&get, signature.signature_input, signature.signature, NULL, key, NULL, NOW), HDMS_BAD_SIGNATURE);
 	assert_int_equal(hdms_http_verify(&get, signature.signature_input, "hdms=::", NULL, NULL, secret, NOW), HDMS_BAD_SIGNATURE);
+	memcpy(extended, mac, 32);
+	extended[32] = 0;
+	assert_int_equal(hdms_base64_encode(extended, 33, &base64), HDMS_OK);
+	snprintf(header, sizeof(header), "hdms=:%s:", base64);
+	assert_int_equal(hdms_http_verify(&get, signature.signature_input, header, NULL, NULL, secret, NOW), HDMS_BAD_SIGNATURE);
+	free(base64);
 	assert_int_equal(hdms_http_verify(&get, signature.signature_input, signature.signature, NULL, key, secret, NOW), HDMS_BAD_ARGUMENT);
 	assert_int_equal(hdms_http_verify(&get, signature.signature_input, signature.signature, NULL, NULL, NULL, NOW), HDMS_BAD_ARGUMENT);
 	hdms_bytes_free(&raw);
@@ -261,6 +270,7 @@ what_the_grammar_leaves_open_is_refused(void **state)
 		COVERED ";created=1767225600;keyid=\"n\";tag=\"hdms-v1\";expires=9999999999",
 		COVERED ";created=1767225600;keyid=\"n\";tag=\"hdms-v1",
 		COVERED ";created=1767225600;keyid=\"n\\\"\";tag=\"hdms-v1\"",
+		COVERED ";created=1767225600;keyid=\"a\\b\";tag=\"hdms-v1\"",
 		COVERED ";created=1767225600;keyid=\"\";tag=\"hdms-v1\"",
 		COVERED ";created=+1767225600;keyid=\"n\";tag=\"hdms-v1\"",
 		COVERED ";created=-1;keyid=\"n\";tag=\"hdms-v1\"",

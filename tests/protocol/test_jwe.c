@@ -264,6 +264,8 @@ other_algorithms_are_refused_before_any_key_is_used(void **state)
 	static const char *const encs[] = {"A128GCM", "A128CBC-HS256", "A256CBC-HS512", "a256gcm", ""};
 	HdmsKey    *key = new_key(HDMS_KEY_P256);
 	char	   *compact = NULL;
+	char	   *foreign;
+	char		kid[HDMS_DIGEST_TEXT + 1];
 
 	(void) state;
 	assert_int_equal(hdms_jwe_seal(key, "t", "x", 1, &compact), HDMS_OK);
@@ -272,6 +274,13 @@ other_algorithms_are_refused_before_any_key_is_used(void **state)
 	for (size_t i = 0; i < sizeof(encs) / sizeof(encs[0]); i++)
 		assert_int_equal(open_changed(compact, key, "t", "enc", json_string(encs[i])), HDMS_BAD_ALGORITHM);
 	assert_int_equal(open_changed(compact, key, "t", "alg", NULL), HDMS_BAD_ALGORITHM);
+	foreign = with_header(compact, "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\"}");
+	assert_int_equal(hdms_jwe_peek_kid(foreign, strlen(foreign), kid), HDMS_BAD_ALGORITHM);
+	free(foreign);
+	foreign = with_header(compact, "{\"alg\":\"ECDH-ES+A256KW\",\"enc\":\"A256GCM\"}");
+	assert_int_equal(hdms_jwe_peek_kid(foreign, strlen(foreign), kid), HDMS_OK);
+	assert_string_equal(kid, "");
+	free(foreign);
 	assert_int_equal(open_changed(compact, key, "t", "enc", NULL), HDMS_BAD_ALGORITHM);
 	assert_int_equal(open_changed(compact, key, "t", "alg", json_string("RSA-OAEP-256")), HDMS_BAD_ALGORITHM);
 	free(compact);

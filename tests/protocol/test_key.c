@@ -292,7 +292,7 @@ other_kinds_of_key_are_refused(void **state)
 }
 
 static void
-ed25519_keys_of_small_order_are_refused(void **state)
+ed25519_keys_of_small_order_or_in_a_second_spelling_are_refused(void **state)
 {
 	/* The eight points of small order, two spellings that are not reduced, and one that is on no curve. */
 	static const char *const bad[] = {
@@ -307,6 +307,10 @@ ed25519_keys_of_small_order_are_refused(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(outcome_of("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", bad[i]), HDMS_BAD_KEY);
+
+	/* A point whose y is 3, and the same with the field's prime added to y. */
+	assert_int_equal(outcome_of("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), HDMS_OK);
+	assert_int_equal(outcome_of("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", "8P_______________________________________38"), HDMS_BAD_KEY);
 	assert_int_equal(outcome_of("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", ED_X), HDMS_OK);
 }
 
@@ -389,6 +393,36 @@ rsa_with(const json_t *good, const char *name, json_t *value)
 	return status;
 }
 
+/* The private exponent plus a factor less one: right modulo that, wrong modulo the other. */
+static json_t *
+half_right_exponent(const json_t *good, const char *factor)
+{
+	BIGNUM	   *sum = NULL;
+	BIGNUM	   *other = NULL;
+	const char *names[] = {"d", factor};
+	unsigned char bytes[512];
+	char	   *text = NULL;
+	json_t	   *value;
+
+	for (int i = 0; i < 2; i++)
+	{
+		HdmsBytes	number = {0};
+		const char *encoded = vectors_text(good, names[i]);
+
+		assert_int_equal(hdms_base64url_decode(encoded, strlen(encoded), &number), HDMS_OK);
+		*(i == 0 ? &sum : &other) = BN_bin2bn(number.data, (int) number.len, NULL);
+		hdms_bytes_free(&number);
+	}
+	assert_int_equal(BN_sub_word(other, 1), 1);
+	assert_int_equal(BN_add(sum, sum, other), 1);
+	assert_int_equal(hdms_base64url_encode(bytes, (size_t) BN_bn2bin(sum, bytes), &text), HDMS_OK);
+	value = json_string(text);
+	free(text);
+	BN_free(sum);
+	BN_free(other);
+	return value;
+}
+
 static void
 rsa_numbers_must_belong_together(void **state)
 {
@@ -416,6 +450,8 @@ rsa_numbers_must_belong_together(void **state)
 		if (strcmp(members[i], "d") != 0)
 			assert_int_equal(rsa_with(good, members[i], NULL), HDMS_BAD_KEY);
 	}
+	assert_int_equal(rsa_with(good, "d", half_right_exponent(good, "p")), HDMS_BAD_KEY);
+	assert_int_equal(rsa_with(good, "d", half_right_exponent(good, "q")), HDMS_BAD_KEY);
 	assert_int_equal(rsa_with(good, "e", json_string("AQAD")), HDMS_BAD_KEY);
 	assert_int_equal(rsa_with(good, "oth", json_array()), HDMS_BAD_KEY);
 
@@ -449,7 +485,7 @@ weak_rsa_keys_are_refused(void **state)
 	assert_int_equal(rsa_with(good, "e", json_string("AQAB")), HDMS_OK);
 	assert_int_equal(rsa_with(good, "e", json_string("AAEAAQ")), HDMS_BAD_KEY);
 	assert_int_equal(rsa_with(good, "e", json_string("__________8")), HDMS_OK);
-	assert_int_equal(rsa_with(good, "e", json_string("Af_________8")), HDMS_BAD_KEY);
+	assert_int_equal(rsa_with(good, "e", json_string("Af__________")), HDMS_BAD_KEY);
 
 	/* 1536, 2040, 4104 and 8192 bits; an even modulus. */
 	for (int digits = 256; digits <= 1364; digits += 4)
@@ -690,7 +726,7 @@ main(void)
 		cmocka_unit_test(a_point_off_the_curve_is_refused),
 		cmocka_unit_test(a_private_part_that_is_not_the_public_one_s_is_refused),
 		cmocka_unit_test(other_kinds_of_key_are_refused),
-		cmocka_unit_test(ed25519_keys_of_small_order_are_refused),
+		cmocka_unit_test(ed25519_keys_of_small_order_or_in_a_second_spelling_are_refused),
 		cmocka_unit_test(generated_ed25519_keys_pass_the_check_of_points),
 		cmocka_unit_test(alg_use_and_key_ops_must_fit_the_key_and_each_other),
 		cmocka_unit_test(a_key_for_encryption_does_not_verify),
