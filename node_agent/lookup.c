@@ -50,18 +50,21 @@ lookup_free(Lookup *lookup)
 	free(lookup);
 }
 
-/* What waited for a node's key goes on. */
+/* What waited for a node's key goes on. The node is pinned by now, so each flow leaves the set that waits. */
 static bool
 flows_wake(HdmsHome *home, const char *node)
 {
 	int64_t		ids[WOKEN];
 	size_t		count;
 
-	if (!versions_waiting_for(home, node, ids, WOKEN, &count))
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!flow_timer(home, ids[i]))
+	do
+	{
+		if (!versions_waiting_for(home, node, ids, WOKEN, &count))
 			return false;
+		for (size_t i = 0; i < count; i++)
+			if (!flow_timer(home, ids[i]))
+				return false;
+	} while (count == WOKEN);
 	return true;
 }
 

@@ -143,6 +143,21 @@ post_fetch(Post *post)
 	post->fetch = http_start(http, &request);
 }
 
+/* Every envelope must have been taken: a test that loses one here would blame the wrong side. */
+static void
+results_check(const HttpAnswer *answer)
+{
+	HdmsPutResult *results = NULL;
+	size_t		count = 0;
+	char		epoch[64];
+
+	MUST(hdms_wire_results_parse(answer->body, answer->len, epoch, &results, &count));
+	for (size_t i = 0; i < count; i++)
+		if (results[i].status != 200 && results[i].status != 201)
+			fprintf(stderr, "fake_institution: put: %s gave %d\n", results[i].id, results[i].status);
+	free(results);
+}
+
 static void
 put_done(void *arg, const HttpAnswer *answer)
 {
@@ -154,6 +169,7 @@ put_done(void *arg, const HttpAnswer *answer)
 		post_failed(post, answer, "put");
 		return;
 	}
+	results_check(answer);
 	for (size_t i = 0; i < post->sending_count; i++)
 		free(post->sending[i].envelope);
 	post->sending_count = 0;
