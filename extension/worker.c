@@ -74,6 +74,9 @@ settings_of_worker(void)
 	set_option("default_transaction_isolation", "read committed");
 	set_option("default_transaction_read_only", "off");
 	set_option("jit", "off");
+
+	/* Plans are made once, often while a queue is empty: a walk through the whole of it would stay for good. */
+	set_option("enable_seqscan", "off");
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
 		set_option("synchronous_commit", "on");
 }
