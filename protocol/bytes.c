@@ -182,11 +182,23 @@ hdms_base64url_decode(const char *text, size_t len, HdmsBytes *out)
 HdmsStatus
 hdms_base64url_read(const char *text, size_t len, void *out, size_t out_len)
 {
+	unsigned char small[64];
 	HdmsBytes	bytes = {0};
 	HdmsStatus	status;
 
 	if (len != HDMS_BASE64URL_SIZE(out_len) - 1)
 		return HDMS_BAD_ENCODING;
+
+	/* Digests and coordinates: callers take it that these cannot fail for memory. */
+	if (out_len <= sizeof(small))
+	{
+		const bool	decoded = read_digits(text, len, url_digits, small);
+
+		if (decoded && out_len > 0)
+			memcpy(out, small, out_len);
+		OPENSSL_cleanse(small, sizeof(small));
+		return decoded ? HDMS_OK : HDMS_BAD_ENCODING;
+	}
 	status = decode_digits(text, len, url_digits, &bytes);
 	if (status == HDMS_OK && out_len > 0)
 		memcpy(out, bytes.data, out_len);
