@@ -358,6 +358,50 @@ a_version_number_is_not_left_out(void **unused)
 }
 
 static void
+a_version_continues_the_same_record_of_the_same_patient(void **unused)
+{
+	Fixture		other;
+	FixtureVersion altered[2];
+	FixtureVersion pretended;
+	FixtureVersion second;
+	HdmsEvidenceVersion parts[1];
+	HdmsEvidence evidence;
+	Report		report = {0};
+
+	(void) unused;
+
+	/* another record, linked in every other way */
+	pretended = versions[0];
+	FIXTURE_OK(hdms_uuid7(fixture.now * 1000, pretended.state.record));
+	altered[0] = versions[0];
+	fixture_version(&fixture, &pretended, "{\"a\":2}", &altered[1]);
+	assert_int_equal(verify_with(&fixture, altered, 2, &report), HDMS_BAD_CHAIN);
+	assert_non_null(strstr(report.text, "2 chain bad-chain\n"));
+	fixture_version_free(&altered[1]);
+
+	/* another version before it */
+	pretended = versions[0];
+	strcpy(pretended.state.vk, versions[1].state.vk);
+	fixture_issue(&fixture, &pretended, "{\"a\":2}", &second);
+	altered[1] = versions[1];
+	altered[1].sd_jwt = second.sd_jwt;
+	assert_int_equal(verify_with(&fixture, altered, 2, &report), HDMS_BAD_CHAIN);
+	assert_non_null(strstr(report.text, "2 chain bad-chain\n"));
+	fixture_version_free(&second);
+
+	/* another person's history */
+	fixture_open(&other, HDMS_KEY_P256, HDMS_KEY_P256);
+	fixture_evidence(&fixture, versions, 1, parts, &evidence);
+	evidence.patient = other.patient.history;
+	memset(&report, 0, sizeof(report));
+	assert_int_equal(hdms_evidence_verify(&evidence, report_line, &report), HDMS_BAD_CHAIN);
+	assert_non_null(strstr(report.text, "1 state ok\n1 chain bad-chain\n"));
+	evidence.patient = other.institution[0].history;
+	assert_int_equal(hdms_evidence_verify(&evidence, NULL, NULL), HDMS_BAD_CHAIN);
+	fixture_close(&other);
+}
+
+static void
 a_failure_is_reported_by_name_and_the_later_versions_are_checked_all_the_same(void **unused)
 {
 	FixtureVersion altered[VERSIONS];
@@ -611,6 +655,7 @@ main(void)
 		cmocka_unit_test(each_part_of_a_version_is_needed_and_its_own),
 		cmocka_unit_test(versions_stand_in_order_without_gaps),
 		cmocka_unit_test(a_version_number_is_not_left_out),
+		cmocka_unit_test(a_version_continues_the_same_record_of_the_same_patient),
 		cmocka_unit_test(a_failure_is_reported_by_name_and_the_later_versions_are_checked_all_the_same),
 		cmocka_unit_test(the_admission_is_the_issuers),
 		cmocka_unit_test(without_the_pinned_list_nothing_says_whose_log_it_is),
