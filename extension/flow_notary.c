@@ -139,6 +139,25 @@ wait_for_list(const FlowMessage *message, const char *digest, char **reason)
 	return flow_wait(reason, "the list of notaries %s", digest);
 }
 
+/* Nothing is promised that could contradict an earlier promise; it is no fault of the message. */
+static FlowOutcome
+wait_for_log(const char *damage, char **reason)
+{
+	static int64 next_warning = 0;
+	int64		now = node_now();
+
+	if (now >= next_warning)
+	{
+		next_warning = now + 60;
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the notary's log is damaged: %s", damage),
+				 errdetail("Nothing is notarised, so that no promise is broken."),
+				 errhint("Restore all of the schema hdms_internal from one backup.")));
+	}
+	return flow_wait(reason, "the notary's log is damaged: %s", damage);
+}
+
 /* Another request has the tag: its leaf and the proof for it show that. One of this same batch has no proof before its end. */
 static FlowOutcome
 answer_conflict(const FlowMessage *message, const LogEntry *rival, char **reason)
@@ -195,6 +214,8 @@ flow_notarise(const FlowMessage *message, char **reason)
 
 	if (problem != NULL)
 		return flow_answer_refused(message, problem, NULL, NULL, reason);
+	if ((problem = notary_log_damage()) != NULL)
+		return wait_for_log(problem, reason);
 	batch_make_room();
 	is_known = notary_log_find_tag(request.commit.tag, &entry);
 	if (is_known && memcmp(entry.request, request.digest, HDMS_DIGEST_SIZE) == 0)

@@ -52,6 +52,7 @@ FLOW_PLAN("INSERT INTO hdms_internal.log_checkpoints (size, note) VALUES ($1, $2
 static struct
 {
 	bool		is_loaded;
+	const char *damage;			/* what is wrong with it; then nothing else counts */
 	int64		next_index;		/* of the next entry */
 	HdmsMerkleFrontier frontier;	/* of the tree in the tiles */
 	int64		signed_size;	/* of the newest checkpoint; 0: none */
@@ -89,46 +90,42 @@ report_damage(const char *what)
 			 errhint("Restore the database, or all of the schema hdms_internal, from one backup.")));
 }
 
-/* The peaks of the tree of that size, from the tiles. */
-static void
+/* The peaks of the tree of that size, from the tiles. NULL, or what is wrong. */
+static const char *
 load_frontier(int64 size)
 {
 	HdmsMerkleFrontier *frontier = &notary_log.frontier;
 
-	if (size < 0)
-		report_damage("its tiles do not fit together");
 	memset(frontier, 0, sizeof(*frontier));
+	if (size < 0)
+		return "its tiles do not fit together";
 	frontier->size = size;
 	for (int level = 62; level >= 0; level--)
 	{
 		if ((size >> level & 1) == 0)
 			continue;
 		if (!tiles_node(level, (size >> level) - 1, frontier->peaks[frontier->count]))
-			report_damage("a tile is incomplete");
+			return "a tile is incomplete";
 		frontier->count++;
 	}
+	return NULL;
 }
 
 static void
 load_checkpoint(void)
 {
-	char	   *note;
-
 	notary_log.signed_size = 0;
 	notary_log.note[0] = '\0';
 	if (flow_run_without_args(&find_checkpoint) > 0)
 	{
 		notary_log.signed_size = row_int64(0, 1);
-		note = row_text(0, 2);
-		if (strlen(note) >= sizeof(notary_log.note))
-			report_damage("a checkpoint is too long");
-		strlcpy(notary_log.note, note, sizeof(notary_log.note));
+		row_copy(0, 2, notary_log.note, sizeof(notary_log.note));
 	}
 	flow_rows_free();
 }
 
-/* That the stored tree still has the root that was promised last. */
-static void
+/* That the stored tree still has the root that was promised last. NULL, or what is wrong. */
+static const char *
 compare_with_checkpoint(void)
 {
 	char		origin[HDMS_ORIGIN_MAX];
@@ -136,41 +133,56 @@ compare_with_checkpoint(void)
 	HdmsHash	root;
 
 	if (notary_log.signed_size == 0)
-	{
-		if (notary_log.frontier.size > 0)
-			report_damage("it has lost its checkpoints");
-		return;
-	}
+		return notary_log.frontier.size > 0 ? "it has lost its checkpoints" : NULL;
 	hdms_log_origin(own_node.id, origin);
 	if (hdms_checkpoint_verify(notary_log.note, strlen(notary_log.note), origin, own_node.log, &checkpoint) != HDMS_OK
 		|| (int64) checkpoint.size != notary_log.signed_size)
-		report_damage("the newest checkpoint is not this log's");
+		return "the newest checkpoint is not this log's";
 	if (notary_log.next_index < notary_log.signed_size || (int64) notary_log.frontier.size < notary_log.signed_size)
-		report_damage("it is shorter than a checkpoint that was signed");
+		return "it is shorter than a checkpoint that was signed";
 	flow_require(hdms_merkle_root(&notary_log.frontier, root), "the root of the notary's log");
 	if ((int64) notary_log.frontier.size > notary_log.signed_size || memcmp(root, checkpoint.root, sizeof(root)) != 0)
-		report_damage("its tree is not the one of the newest checkpoint");
+		return "its tree is not the one of the newest checkpoint";
+	return NULL;
+}
+
+static void
+watch_transactions(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(forget_at_abort, NULL);
+	RegisterSubXactCallback(forget_at_subabort, NULL);
+	registered = true;
+}
+
+const char *
+notary_log_damage(void)
+{
+	if (notary_log.is_loaded)
+		return notary_log.damage;
+	watch_transactions();
+	notary_log.next_index = flow_run_without_args(&find_last_entry) > 0 ? row_int64(0, 1) + 1 : 0;
+	flow_rows_free();
+	load_checkpoint();
+	notary_log.damage = load_frontier(tiles_load());
+	if (notary_log.damage == NULL)
+		notary_log.damage = compare_with_checkpoint();
+
+	/* What is damaged is looked at again each time: somebody may mend it. */
+	notary_log.is_loaded = notary_log.damage == NULL;
+	return notary_log.damage;
 }
 
 static void
 load_log(void)
 {
-	static bool registered = false;
+	const char *damage = notary_log_damage();
 
-	if (notary_log.is_loaded)
-		return;
-	if (!registered)
-	{
-		RegisterXactCallback(forget_at_abort, NULL);
-		RegisterSubXactCallback(forget_at_subabort, NULL);
-		registered = true;
-	}
-	notary_log.next_index = flow_run_without_args(&find_last_entry) > 0 ? row_int64(0, 1) + 1 : 0;
-	flow_rows_free();
-	load_checkpoint();
-	load_frontier(tiles_load());
-	compare_with_checkpoint();
-	notary_log.is_loaded = true;
+	if (damage != NULL)
+		report_damage(damage);
 }
 
 static void

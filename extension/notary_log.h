@@ -21,6 +21,11 @@ typedef struct LogEntry
 	unsigned char request[HDMS_DIGEST_SIZE];	/* SHA-256 of the request */
 } LogEntry;
 
+/*
+ * What is wrong with the stored log, NULL when it is sound. The other functions raise an ERROR where it is not.
+ */
+extern const char *notary_log_damage(void);
+
 /* By tag, or by the request's digest. False when there is none. */
 extern bool notary_log_find_tag(const unsigned char tag[HDMS_DIGEST_SIZE], LogEntry *entry);
 extern bool notary_log_find_request(const unsigned char digest[HDMS_DIGEST_SIZE], LogEntry *entry);
@@ -30,7 +35,7 @@ extern void notary_log_append(const HdmsLeaf *leaf, const char *request, LogEntr
 
 /*
  * Brings the tiles up to the entries, signs a checkpoint over all of them and stores it, unless the newest
- * covers them all. Raises an ERROR, and signs nothing, where the log is shorter than it has been, or contradicts the newest checkpoint.
+ * covers them all.
  */
 extern void notary_log_sign(void);
 

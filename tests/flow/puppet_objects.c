@@ -122,14 +122,16 @@ command_reject(const json_t *command)
 }
 
 /*
- * {"sub", "content"[, "record", "version", "prev", "accept_until", "vrf_of"]}: {"state", "commit", "vk", "record"}, as an issuer, with the
- * newest list of notaries. The VRF key is the one in sub's history.
+ * {"sub", "content"[, "record", "version", "prev", "accept_until", "history"]}: {"state", "commit", "vk", "record"}, as an issuer, with the
+ * newest list of notaries. The VRF key is the one in sub's history, which is asked for unless "history" (JSON text) is given.
  */
 json_t *
 command_state(const json_t *command)
 {
 	const char *content = text_of(command, "content");
-	const HdmsHistory *patient = text_of(command, "sub") == NULL ? NULL : node_history(text_of(command, "sub"));
+	const char *given = text_of(command, "history");
+	HdmsHistory *parsed = NULL;
+	const HdmsHistory *patient = NULL;
 	HdmsNotaryList list = {0};
 	HdmsState	state = {0};
 	HdmsCommit	commit = {0};
@@ -138,8 +140,15 @@ command_state(const json_t *command)
 	json_t	   *members = NULL;
 	HdmsStatus	status = HDMS_OK;
 
+	if (given != NULL && hdms_history_parse(given, strlen(given), &parsed) == HDMS_OK)
+		patient = parsed;
+	else if (text_of(command, "sub") != NULL)
+		patient = node_history(text_of(command, "sub"));
 	if (patient == NULL || content == NULL || !notary_list(NULL, &list))
+	{
+		hdms_history_free(parsed);
 		return answer_error("bad-argument");
+	}
 	strcpy(state.iss, puppet.id);
 	strncpy(state.sub, text_of(command, "sub"), HDMS_DIGEST_TEXT);
 	state.version = number_of(command, "version", 1);
@@ -165,6 +174,7 @@ command_state(const json_t *command)
 	if (status == HDMS_OK)
 		members = json_pack("{s:s, s:s, s:s, s:s}", "state", state_text, "commit", commit_text, "vk", state.vk,
 							"record", state.record);
+	hdms_history_free(parsed);
 	hdms_notaries_free(&list);
 	free(state_text);
 	free(commit_text);
@@ -257,6 +267,14 @@ command_voucher(const json_t *command)
 		members = json_pack("{s:s}", "voucher", jws);
 	free(jws);
 	return answer_status(status, members);
+}
+
+/* {}: {"history"}: its own. */
+json_t *
+command_history(const json_t *command)
+{
+	(void) command;
+	return answer_status(HDMS_OK, json_pack("{s:s}", "history", hdms_history_json(puppet.history)));
 }
 
 /* {"sub", "vk", "notary"}: {"skip"}. */

@@ -2,7 +2,7 @@
  * puppet_server.c
  *		What a puppet says to the server: registration, mailbox, directory.
  *
- * Each request is signed with the node's key and carries a nonce.
+ * Each request is signed with the node's key; none needs a nonce, for all of them may be repeated.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,14 +53,9 @@ signature_headers(const char *method, const char *path, const char *query, const
 		.body_len = body == NULL ? 0 : strlen(body)};
 	HdmsHttpSignature signature = {0};
 	struct curl_slist *headers = NULL;
-	unsigned char random[16];
-	char		nonce[HDMS_BASE64URL_SIZE(sizeof(random))];
 
 	request.authority = strstr(puppet.server, "://") + 3;
-	if (hdms_random(random, sizeof(random)) != HDMS_OK)
-		return NULL;
-	hdms_base64url_write(random, sizeof(random), nonce);
-	if (hdms_http_sign(&request, puppet.sign, puppet.id, time(NULL), nonce, &signature) != HDMS_OK)
+	if (hdms_http_sign(&request, puppet.sign, puppet.id, time(NULL), NULL, &signature) != HDMS_OK)
 		return NULL;
 	if (signature.content_digest != NULL)
 		headers = add_header(headers, "Content-Digest", signature.content_digest);
