@@ -2,18 +2,22 @@
  * fn_store.c
  *		Writing records and versions in the caller's transaction: what issue, amend and the imports have in common.
  *
- * One statement writes a record, its first version, its bytes and its queue row: this is what an EMR's
- * every transaction pays for, so it is one trip through the executor. Two callers who store the same
- * source_id at once meet at its unique index, two who amend one record at (record, ordinal): the second
- * waits for the first and then looks again.
+ * A new record is what an EMR's every transaction pays for: its rows go past the planner and the executor,
+ * all but the one that may collide. Two callers who store the same source_id at once meet at its
+ * unique index, two who amend one record at (record, ordinal): the second waits for the first
+ * and then looks again.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
+#include "fn_insert.h"
 #include "fn_store.h"
 #include "node.h"
 #include "settings.h"
@@ -30,24 +34,15 @@ typedef struct Statement
 	SPIPlanPtr	plan;
 } Statement;
 
-static Statement find_patient = {
-	"SELECT status FROM hdms_internal.patients WHERE patient_ref = $1",
-	1, {TEXTOID}, NULL
-};
-
 static Statement find_source = {
 	"SELECT record, patient_ref FROM hdms_internal.records WHERE source_id = $1",
 	1, {TEXTOID}, NULL
 };
 
-static Statement insert_record = {
-	"WITH r AS (INSERT INTO hdms_internal.records (record, patient_ref, source_id, type)"
-	"  VALUES ($1, $2, $3, $4) ON CONFLICT (source_id) DO NOTHING RETURNING record),"
-	" v AS (INSERT INTO hdms_internal.versions (record, ordinal, content_digest, status, accept_within)"
-	"  SELECT r.record, 1, $5, $6, $7 FROM r RETURNING id),"
-	" q AS (INSERT INTO hdms_internal.issue_queue (version_id) SELECT v.id FROM v WHERE $6 = 'queued')"
-	" INSERT INTO hdms_internal.payloads (id, content) SELECT v.id, $8 FROM v",
-	8, {UUIDOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, TEXTOID, INTERVALOID, JSONOID}, NULL
+static Statement insert_source = {
+	"INSERT INTO hdms_internal.records (record, patient_ref, source_id, type)"
+	" VALUES ($1, $2, $3, $4) ON CONFLICT (source_id) DO NOTHING",
+	4, {UUIDOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
 static Statement find_newest = {
@@ -65,6 +60,12 @@ static Statement insert_version = {
 	" INSERT INTO hdms_internal.payloads (id, content) SELECT v.id, $6 FROM v",
 	6, {UUIDOID, INT4OID, BYTEAOID, TEXTOID, INTERVALOID, JSONOID}, NULL
 };
+
+/* The rows of a new record that cannot collide with anybody's. */
+static InsertTarget records = {"records", 5, {"record", "patient_ref", "type", "committed", "created_at"}, InvalidOid, {0}};
+static InsertTarget versions = {"versions", 8, {"id", "record", "ordinal", "content_digest", "status", "accept_within", "created_by", "created_at"}, InvalidOid, {0}};
+static InsertTarget payloads = {"payloads", 2, {"id", "content"}, InvalidOid, {0}};
+static InsertTarget issue_queue = {"issue_queue", 2, {"id", "version_id"}, InvalidOid, {0}};
 
 /* The newest version of a record, as found. */
 typedef struct Newest
@@ -146,24 +147,6 @@ new_record_id(pg_uuid_t *record)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not make a record's id: %s", hdms_status_sentence(status))));
 	*record = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
-}
-
-/* Whether the patient is known; then whether versions may be sent to them. */
-static bool
-look_up_patient(text *patient_ref, bool *paired)
-{
-	Datum		values[1] = {PointerGetDatum(patient_ref)};
-	bool		known = run(&find_patient, values, NULL) > 0;
-
-	if (known)
-	{
-		char	   *status = result_text(1);
-
-		*paired = strcmp(status, "paired") == 0;
-		pfree(status);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return known;
 }
 
 static bool
@@ -253,39 +236,86 @@ store_version(const pg_uuid_t *record, text *patient_ref, const Content *content
 			 errhint("Try again.")));
 }
 
+/* Writes the record's own row. False when its source_id is taken. */
+static bool
+write_record(const pg_uuid_t *record, text *patient_ref, text *source_id, const Content *content)
+{
+	Datum		values[5];
+
+	values[0] = UUIDPGetDatum(record);
+	values[1] = PointerGetDatum(patient_ref);
+	if (source_id != NULL)
+	{
+		values[2] = PointerGetDatum(source_id);
+		values[3] = CStringGetTextDatum(content->type);
+		return run(&insert_source, values, NULL) > 0;
+	}
+	values[2] = CStringGetTextDatum(content->type);
+	values[3] = Int32GetDatum(0);
+	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
+	insert_row(&records, values, NULL);
+	return true;
+}
+
+/* Who asked for a version: as the column's default has it. */
+static Datum
+creator(void)
+{
+	return CStringGetTextDatum(setting_actor != NULL && setting_actor[0] != '\0' ? setting_actor :
+							   GetUserNameFromId(GetSessionUserId(), false));
+}
+
+/* Writes the first version of a record that was written just now. */
+static void
+write_first_version(const pg_uuid_t *record, const Content *content, Interval *accept_within, bool patient_paired)
+{
+	Datum		id = Int64GetDatum(insert_next_id("versions_id_seq"));
+	Datum		values[8];
+
+	values[0] = id;
+	values[1] = UUIDPGetDatum(record);
+	values[2] = Int32GetDatum(1);
+	values[3] = PointerGetDatum(bytea_from(content->digest, HDMS_DIGEST_SIZE));
+	values[4] = CStringGetTextDatum(patient_paired ? "queued" : "waiting_for_patient");
+	values[5] = IntervalPGetDatum(accept_within != NULL ? accept_within : store_default_acceptance());
+	values[6] = creator();
+	values[7] = TimestampTzGetDatum(GetCurrentTimestamp());
+	insert_row(&versions, values, NULL);
+
+	values[1] = PointerGetDatum(cstring_to_text_with_len(content->data, content->len));
+	insert_row(&payloads, values, NULL);
+	if (patient_paired)
+	{
+		values[0] = Int64GetDatum(insert_next_id("issue_queue_id_seq"));
+		values[1] = id;
+		insert_row(&issue_queue, values, NULL);
+	}
+	CommandCounterIncrement();
+}
+
 StoreOutcome
 store_record(text *patient_ref, text *source_id, const Content *content,
 			 Interval *accept_within, pg_uuid_t *record)
 {
-	bool		paired;
+	char	   *patient_status = find_patient_status(patient_ref);
 
-	if (!look_up_patient(patient_ref, &paired))
+	if (patient_status == NULL)
 		return STORE_UNKNOWN_PATIENT;
 	for (int try = 0; try < MAX_TRIES; try++)
 	{
 		pg_uuid_t	id;
 		int32		ordinal;
-		Datum		values[8];
-		char		nulls[9] = "        ";
 
 		new_record_id(&id);
-		values[0] = UUIDPGetDatum(&id);
-		values[1] = PointerGetDatum(patient_ref);
-		values[2] = PointerGetDatum(source_id);
-		nulls[2] = source_id == NULL ? 'n' : ' ';
-		values[3] = CStringGetTextDatum(content->type);
-		values[4] = PointerGetDatum(bytea_from(content->digest, HDMS_DIGEST_SIZE));
-		values[5] = CStringGetTextDatum(paired ? "queued" : "waiting_for_patient");
-		values[6] = PointerGetDatum(accept_within != NULL ? accept_within : store_default_acceptance());
-		values[7] = PointerGetDatum(cstring_to_text_with_len(content->data, content->len));
-		if (run(&insert_record, values, nulls) > 0)
+		if (write_record(&id, patient_ref, source_id, content))
 		{
+			write_first_version(&id, content, accept_within, strcmp(patient_status, "paired") == 0);
 			*record = id;
 			return STORED_NEW;
 		}
 
-		/* Only source_id can be in the way. It may also be gone again, if its transaction took it back. */
-		if (source_id != NULL && look_up_source(source_id, &id))
+		/* The source_id may be gone again, if its transaction took it back. */
+		if (look_up_source(source_id, &id))
 		{
 			*record = id;
 			return store_version(&id, patient_ref, content, accept_within, false, &ordinal);
