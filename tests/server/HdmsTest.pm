@@ -1,7 +1,7 @@
 # HdmsTest.pm
 #		A server, its database and some nodes for one test file.
 #
-# Everything lives in one temporary directory and is stopped when the object goes, however the test ends.
+# Everything lives in one temporary directory and is stopped when the test ends, however it does. SIGINT and SIGTERM end it, too.
 package HdmsTest;
 
 use strict;
@@ -17,6 +17,8 @@ my $here = __FILE__ =~ m{^(.*)/[^/]*$} ? $1 : '.';
 our $client = $ENV{HDMS_TEST_CLIENT} or die "HDMS_TEST_CLIENT is not set: use make check";
 our $load = $ENV{HDMS_LOAD};
 our $program = $ENV{HDMS_SERVER};
+my @all;
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
 $ENV{ASAN_OPTIONS} //= 'abort_on_error=0:exitcode=99';
 
 # Options: config => "lines", servers started later with start_server().
@@ -25,6 +27,7 @@ sub new
 	my ($class, %options) = @_;
 	my $self = bless {base => File::Temp->newdir('hdms-test.XXXXXX', TMPDIR => 1), nodes => 0, pids => {}, owner => $$}, $class;
 	my $dir = $self->{dir} = $self->{base}->dirname . '/run';
+	push @all, $self;
 
 	chmod 0755, $self->{base}->dirname;
 	$self->write_file($self->{base}->dirname . '/extra', ($options{config} // '') . "\n");
@@ -37,7 +40,15 @@ sub new
 	return $self;
 }
 
-sub DESTROY
+# At the end of the program, before objects go in no particular order: what was started is stopped however the test ended.
+END
+{
+	my $status = $?;
+	$_->finish for @all;
+	$? = $status;
+}
+
+sub finish
 {
 	my ($self) = @_;
 
