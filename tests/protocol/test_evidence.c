@@ -257,6 +257,12 @@ every_member_is_needed_and_no_other_is_known(void **unused)
 	forge_set(root, "more", "1");
 	assert_int_equal(verify_altered(root), HDMS_BAD_FORMAT);
 	root = read_file();
+	forge_set(json_object_get(root, "network"), "more", "1");
+	assert_int_equal(verify_altered(root), HDMS_BAD_FORMAT);
+	root = read_file();
+	forge_set(json_array_get(json_object_get(root, "versions"), 1), "more", "1");
+	assert_int_equal(verify_altered(root), HDMS_BAD_FORMAT);
+	root = read_file();
 	assert_int_equal(verify_altered(root), HDMS_OK);
 }
 
