@@ -41,5 +41,5 @@ $pg->configure("hdms.databases = 'south'\n");
 $pg->reload;
 wait_until('the missing worker is noticed', sub { $doctor->() =~ /database fail.*worker fail/ });
 pass('a database that is not served any more is noticed');
-like($north->sql_error("SELECT hdms.invite_patient('B-1', '7 days') FROM generate_series(1, 100)"), qr/no worker serves this database/, 'without a worker invitations run out');
+like($north->sql_error("SELECT hdms.invite_patient('B-1', '7 days') FROM generate_series(1, 300)"), qr/no worker serves this database/, 'without a worker invitations run out');
 done_testing();
