@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use Test::More;
 use HdmsCluster;
+no warnings 'portable';
 use MIME::Base64 qw(encode_base64);
 
 my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nlog_min_messages = debug1\n");
@@ -35,7 +36,7 @@ $north->wait_status($records[1], 'rejected');
 $north->sql("SELECT hdms.read('$records[0]', '$marker{purpose}')");
 $alice->stop;
 $pg->sql('north', "SELECT hdms.issue('$marker{'patient reference'}', '$content')") for 1 .. 3;
-$pg->wait_sql('hdms_server', 'SELECT count(*) >= 3 FROM mailbox', 't');
+$pg->wait_sql('hdms_server', 'SELECT count(*) >= 3 FROM hdms_server.mailbox', 't');
 
 # The text in the clear, and as it stands inside base64 and base64url at each of the three alignments.
 sub needles
@@ -66,10 +67,10 @@ sub sees_nothing
 }
 
 my $dump = HdmsCluster::command('pg_dump', HdmsCluster::pg_bin() . '/pg_dump', '--inserts', '-d', $pg->conninfo('hdms_server'));
-like($dump, qr/INSERT INTO public\.mailbox/, 'the dump of the server\'s database has envelopes');
+like($dump, qr/INSERT INTO hdms_server\.mailbox/, 'the dump of the server\'s database has envelopes');
 sees_nothing('the server\'s database', $dump);
 # Envelopes are bytea: hex in the dump. Look at the bytes too.
-sees_nothing('the bytes of its mailboxes', pack 'H*', $pg->sql('hdms_server', q{SELECT string_agg(encode(data, 'hex'), '') FROM mailbox}));
+sees_nothing('the bytes of its mailboxes', pack 'H*', $pg->sql('hdms_server', q{SELECT string_agg(encode(data, 'hex'), '') FROM hdms_server.mailbox}));
 
 my $log = $net->log_text;
 ok(length $log, 'the server has a log');
