@@ -253,6 +253,7 @@ batch_run(Batch *batch)
 
 	batch->usage_result = batch->put_result = batch->held_result = batch->acknowledge_result = -1;
 	batch->fetch_result = batch->nodes_result = batch->lists_result = batch->newest_result = batch->written_lists_result = -1;
+	batch->epoch[0] = '\0';
 	for (int i = 0; i < batch->count; i++)
 	{
 		batch->active[i] = true;

@@ -128,6 +128,7 @@ decide_known(Candidate *candidate, const PGresult *known, int row)
 	if (order == 2)
 	{
 		candidate->decision = DECIDE_FREEZE;
+		registration->froze = true;
 		candidate->kept_history = strdup(stored);
 		candidate->history = candidate->kept_history;
 		candidate->entries = result_int4(known, row, 6);
@@ -341,6 +342,7 @@ batch_register(Batch *batch)
 			continue;
 		candidates[i].registration = batch->operations[i]->registration;
 		candidates[i].registration->lists_changed = false;
+		candidates[i].registration->froze = false;
 	}
 	status = load_known(batch, candidates);
 	if (status == PIPELINE_OK)
@@ -375,10 +377,8 @@ batch_register_read(Batch *batch)
 		if (!batch->active[i] || batch->operations[i]->kind != OPERATION_REGISTER)
 			continue;
 		registration = batch->operations[i]->registration;
-		if (registration->result == REGISTER_NEW || registration->result == REGISTER_PENDING)
-			metrics_count(COUNTER_NODES_REGISTERED, registration->result == REGISTER_NEW);
-		if (registration->result == REGISTER_FORK)
-			metrics_count(COUNTER_NODES_FROZEN, 1);
+		metrics_count(COUNTER_NODES_REGISTERED, registration->result == REGISTER_NEW);
+		metrics_count(COUNTER_NODES_FROZEN, registration->froze);
 		if (written != NULL && PQntuples(written) > 0)
 			registration->lists_changed = true;
 	}

@@ -65,7 +65,7 @@ static const Setting settings[] = {
 	{"threads", SETTING_NUMBER, FIELD(threads), "0", 0, 256, false, false},
 	{"database_connections", SETTING_NUMBER, FIELD(database_connections), "2", 1, 32, false, false},
 	{"connections", SETTING_NUMBER, FIELD(connections), "16000", 8, 1000000, false, false},
-	{"connections_per_address", SETTING_NUMBER, FIELD(connections_per_address), "1024", 0, 1000000, false, false},
+	{"connections_per_address", SETTING_NUMBER, FIELD(connections_per_address), "4000", 0, 1000000, false, false},
 	{"idle_timeout", SETTING_SECONDS, FIELD(idle_timeout), "75", 1, 3600, false, false},
 	{"body_memory", SETTING_BYTES, FIELD(body_memory), "512M", 16 * MIB, KIB * MIB * 64, true, false},
 	{"node_cache", SETTING_NUMBER, FIELD(node_cache), "20000", 16, 10000000, true, false},

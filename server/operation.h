@@ -80,6 +80,7 @@ typedef struct NodeRegistration
 	RegisterResult result;
 	NodeStatus	status;			/* after it */
 	bool		lists_changed;	/* the list of notaries should be looked at */
+	bool		froze;			/* it was this registration that froze the node */
 } NodeRegistration;
 
 typedef struct Operation Operation;

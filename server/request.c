@@ -222,14 +222,27 @@ request_header(const Request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-/* The last address of X-Forwarded-For: the one that the proxy itself added. False when it is no address. */
+static enum MHD_Result
+keep_last_forwarded(void *last, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void) kind;
+	if (strcasecmp(name, "X-Forwarded-For") == 0)
+		*(const char **) last = value;
+	return MHD_YES;
+}
+
+/*
+ * The last address of the last X-Forwarded-For: the one that the proxy itself added, as some append to the header and
+ * others add another. False when it is no address.
+ */
 static bool
 forwarded_address(const Request *request, char address[64])
 {
-	const char *forwarded = request_header(request, "X-Forwarded-For");
+	const char *forwarded = NULL;
 	const char *last;
 	unsigned char parsed[16];
 
+	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, keep_last_forwarded, &forwarded);
 	if (forwarded == NULL)
 		return false;
 	last = strrchr(forwarded, ',');

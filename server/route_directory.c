@@ -67,7 +67,7 @@ reply_registered(Request *request)
 			request_problem(request, 410, "expired", "the voucher has expired");
 			break;
 		case REGISTER_FORK:
-			log_event(LEVEL_WARNING, "node_frozen", "node=s", id, "kind=s", kind, NULL);
+			log_event(registration->froze ? LEVEL_WARNING : LEVEL_DEBUG, "node_frozen", "node=s", id, "kind=s", kind, NULL);
 			request_problem(request, 409, "fork", "the history contradicts the one that is known: the node is frozen");
 			break;
 	}

@@ -23,6 +23,7 @@ typedef struct Fetching
 	Waiter		waiter;			/* must be first */
 	Request    *request;
 	bool		waiting;		/* the waiter is in the table */
+	bool		looked;			/* at least once */
 	int64_t		deadline;
 	char	  **ids;
 	size_t		ids_count;
@@ -65,6 +66,17 @@ reply_mailbox(Request *request)
 	request_reply_json(request, 200, json);
 }
 
+/*
+ * Whether there is reason to wait on. A database that is away for a moment is waited for, too, once it has answered:
+ * when it is back everybody looks again.
+ */
+static bool
+nothing_yet(const Operation *operation, const Fetching *fetching)
+{
+	return (operation->outcome == OUTCOME_DONE && operation->mailbox.count == 0)
+		|| (operation->outcome == OUTCOME_NOT_READY && fetching->looked);
+}
+
 /* After a look at the mailbox, in a database thread. The waiter is busy, and ours. */
 static void
 look_completed(Operation *operation)
@@ -75,8 +87,12 @@ look_completed(Operation *operation)
 	int64_t		deadline = fetching->deadline;
 
 	operation->nonce = NULL;	/* used up */
-	operation->mailbox.ids_count = 0;
-	if (operation->outcome == OUTCOME_DONE && operation->mailbox.count == 0 && monotonic_ms() < deadline)
+	if (operation->outcome == OUTCOME_DONE)
+	{
+		operation->mailbox.ids_count = 0;	/* acknowledged */
+		fetching->looked = true;
+	}
+	if (nothing_yet(operation, fetching) && monotonic_ms() < deadline)
 	{
 		switch (waiter_park(server->waiters, &fetching->waiter, deadline))
 		{

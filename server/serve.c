@@ -7,6 +7,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "server_clock.h"
 
 #define TICK_MS			100
-#define STOP_MS			4000	/* for requests in flight */
+#define STOP_MS			3500	/* for requests in flight */
+#define STOP_LATEST_MS	4500	/* for everything */
 
 static void
 on_mail_stored(void *context, const char *node)
@@ -213,6 +215,17 @@ server_free(Server *server)
 	free(server);
 }
 
+/* Ends the process when its parts take too long to end: a thread may hang on a database that does not answer. */
+static void *
+stop_at_the_latest(void *status)
+{
+	const struct timespec patience = {.tv_sec = STOP_LATEST_MS / 1000, .tv_nsec = STOP_LATEST_MS % 1000 * 1000000};
+
+	nanosleep(&patience, NULL);
+	log_event(LEVEL_WARNING, "stopped", "hint=s", "a thread was still waiting for the database", NULL);
+	_exit(*(const int *) status);
+}
+
 /* Until SIGTERM or SIGINT. */
 static void
 server_run(Server *server, const sigset_t *signals, const char *config_path)
@@ -238,7 +251,8 @@ serve(Config *config, const char *config_path)
 	HttpServer *http = NULL;
 	char		authority[sizeof(server->authority)];
 	sigset_t	signals;
-	int			status = 1;
+	pthread_t	watchdog;
+	static int	status = 1;		/* outlives this function's frame, for the watchdog */
 
 	if (server == NULL)
 		return 1;
@@ -278,6 +292,8 @@ serve(Config *config, const char *config_path)
 	status = 0;
 
 cleanup:
+	if (pthread_create(&watchdog, NULL, stop_at_the_latest, &status) == 0)
+		pthread_detach(watchdog);
 	atomic_store(&server->stopping, true);
 	if (http != NULL)
 	{

@@ -77,6 +77,7 @@ ok(HdmsTest::wait_until(sub { $t->request('-', GET => '/healthz', url => $early-
 is($t->stop_server($early), 0, 'it stops');
 
 # the tables are gone while connected
+ok(HdmsTest::wait_until(sub { $t->request('-', GET => '/healthz', url => $_)->{status} == 200 }), 'the other processes came back, too') for $t->{url}, $second->{url};
 my $admission = $t->request($h, GET => "/v1/nodes/$h->{id}")->{json}{admission};
 my $list = $t->request('-', GET => '/v1/notaries')->{body};
 HdmsTest::client('session', $p->{dir}, $t->{url});

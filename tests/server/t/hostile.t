@@ -67,6 +67,9 @@ like(status($t->raw("${put}Content-Length: 100\r\n\r\nabc", seconds => 15)), qr/
 cmp_ok(Time::HiRes::time() - $began, '<', 20, 'both in time');
 like($t->raw("GET /healthz HTTP/1.1\r\n$host\r\n" x 3, seconds => 2, half_close => 1), qr/^(HTTP\/1\.1 200.*?){3}/s, 'pipelined requests are answered one after the other');
 
+# waiting is not idling
+is(HdmsTest::ids($t->mailbox($p, query => '?wait=5'))->[0], undef, 'a long poll may be longer than the idle timeout');
+
 # JSON
 my @documents = ('', 'null', '1', '"x"', '[', '{', '{}', '{"history":null}', '{"history":"x"}', '{"history":[1]}', '{"history":["a.b.c"]}', '{"history":["' . 'A' x 50000 . '"]}',
 	'[' x 100000, '{"a":' x 50000, "{\"history\":[\"\xff\"]}", '{"history":["\ud800"]}', "{\"history\":[\"\0\"]}", '{"history":[],"history":[]}', '{"history":[1e999]}', '{"history":[' . join(',', ('"a.b.c"') x 5000) . ']}');

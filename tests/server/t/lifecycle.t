@@ -76,7 +76,7 @@ is("$status $out", "0 $t->{FINGERPRINT}\n", 'init again keeps it, and prints the
 # behind a proxy: the address that the proxy tells
 my $proxied = $t->start_server(listen => '0.0.0.0:0', behind_proxy => 'yes', registrations_per_minute => 1);
 my $n = $t->node('Proxied');
-my @by = map { my $ip = $_; scalar HdmsTest::run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '-H', "X-Forwarded-For: 9.9.9.9, $ip", '-H', 'Content-Type: application/json',
+my @by = map { my $ip = $_; scalar HdmsTest::run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '-H', 'X-Forwarded-For: 8.8.8.8', '-H', "X-Forwarded-For: 9.9.9.9, $ip", '-H', 'Content-Type: application/json',
 	'-d', '{}', "http://127.0.0.1:$proxied->{port}/v1/nodes") } qw(10.0.0.1 10.0.0.1 10.0.0.1 10.0.0.2);
 is("@by", '400 400 429 400', 'behind a proxy clients are told apart by what the proxy says');
 is($t->stop_server($proxied), 0, 'stopped');
