@@ -3,24 +3,23 @@
 # what it is doing goes to standard error.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::Bin;
 use HdmsCluster;
+use Bench;
+use Device;
 use JSON::PP;
-use IPC::Run qw(run);
-use List::Util qw(sum min max);
-use Time::HiRes qw(time);
+use Notary;
+use Throughput;
+use Waiting;
 
-my $out = shift // die "usage: bench.pl FOLDER\n";
+$Bench::out = shift // die "usage: bench.pl FOLDER\n";
 my $json = JSON::PP->new->utf8->canonical;
 my %only = map { $_ => 1 } split ' ', $ENV{ONLY} // '';
 my $cores = `nproc` + 0;
-my %yard;						# operations a second in raw EVP, from micro
 $| = 1;
 
 sub wanted { my $part = shift; return !%only || $only{$part}; }
-sub figure { my %figure = @_; print '{"figure":', $json->encode($figure{figure}), map({ ",\"$_\":" . $json->allow_nonref->encode($figure{$_}) } grep { $_ ne 'figure' } sort keys %figure), "}\n"; }
-sub note { print STDERR "bench: @_\n"; }
-sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[@sorted / 2]; }
-sub percentile { my ($p, @values) = @_; my @sorted = sort { $a <=> $b } @values; return $sorted[min($#sorted, int(@sorted * $p / 100))]; }
 
 # An Observation as an EMR sends it, about 1 kB.
 sub observation
@@ -67,24 +66,41 @@ sub bench_issue
 		push @issue, pgbench($pg, 'emr', "\\set p random(1, 1000)\nSELECT hdms.issue('MRN-' || :p, '$content');\n", 5);
 	}
 	figure(figure => 'hdms.issue of an Observation, 16 clients', unit => '1/s', value => median(@issue), yardstick => 'plain durable INSERT of the row', yard => median(@plain), aim => 'at least 0.5');
-	$pg->cleanup;
-	@HdmsCluster::stoppers = grep { $_ != $pg } @HdmsCluster::stoppers;
+	Bench::end_cluster($pg);
 }
 
+# Figures of the protocol library are printed when asked to. The answer: a notary's operations a second, and processor milliseconds for one.
 sub micro
 {
-	note('protocol library and raw EVP');
-	for my $line (split /\n/, HdmsCluster::command('micro', "$out/micro", $cores))
+	my ($print) = @_;
+	my @notary;
+	for my $line (split /\n/, HdmsCluster::command('micro', "$Bench::out/micro", $cores))
 	{
 		my $one = $json->decode($line);
-		if ($one->{yard} && !$one->{figure})
-		{
-			$yard{$one->{yard}} = $one;
-			next;
-		}
-		print $line, "\n";
+		@notary = ($one->{per_second_and_core}, $one->{processor_ms}) if ($one->{yard} // '') eq 'notary_operations';
+		print $line, "\n" if $print && $one->{figure};
 	}
+	return @notary;
 }
 
-micro();
-bench_issue() if wanted('issue');
+my @parts = (
+	[['micro'], sub { note('protocol library and raw EVP'); micro(1); }],
+	[['issue'], \&bench_issue],
+	[['system'], \&Throughput::measure],
+	[['notary'], sub { Notary::measure(sub { micro(0) }) }],
+	[['latency', 'disk', 'device'], sub { Device::measure(wanted('latency'), wanted('disk'), wanted('device')) }],
+	[['waiting'], \&Waiting::measure],
+);
+my $failed = 0;
+
+# A part that fails is named, and the others are measured nevertheless.
+for my $part (@parts)
+{
+	my ($names, $run) = @$part;
+	next unless grep { wanted($_) } @$names;
+	next if eval { $run->(); 1 };
+	note("@$names failed: $@");
+	$failed = 1;
+	Bench::end_cluster($_) for @HdmsCluster::stoppers;
+}
+exit $failed;
