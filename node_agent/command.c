@@ -76,6 +76,19 @@ command_records(HdmsHome *home, const json_t *request, char **result, HdmsNodeEr
 }
 
 static HdmsNodeResult
+command_retry(HdmsHome *home, char **result, HdmsNodeError *error)
+{
+	int64_t		count;
+	char		text[48];
+
+	if (hdms_home_retry(home, &count, error) != HDMS_NODE_OK)
+		return error->result;
+	snprintf(text, sizeof(text), "{\"retried\":%lld}", (long long) count);
+	*result = strdup(text);
+	return HDMS_NODE_OK;
+}
+
+static HdmsNodeResult
 decided(HdmsNodeResult ended, char **result)
 {
 	if (ended == HDMS_NODE_OK)
@@ -179,6 +192,8 @@ command_run(HdmsHome *home, const char *line, size_t len, char **answer, int64_t
 		ended = command_records(home, request, &result, &error);
 	else if (strcmp(command, "policy") == 0)
 		ended = command_policy(home, request, &result, &error);
+	else if (strcmp(command, "retry") == 0)
+		ended = command_retry(home, &result, &error);
 	else if (strcmp(command, "status") == 0)
 		ended = hdms_home_status(home, &result, &error);
 	else

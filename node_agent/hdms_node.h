@@ -157,6 +157,12 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_pairings(HdmsHome *home, char **js
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_status(HdmsHome *home, char **json, HdmsNodeError *error);
 
+/*
+ * Tries what was put aside again. Messages are put aside when two attempts ended without an outcome: because they crash the program, or because
+ * the device lost power twice at the wrong moment. *count: how many. They are taken up when the engine runs.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_retry(HdmsHome *home, int64_t *count, HdmsNodeError *error);
+
 /* An engine without homes. NULL when memory or descriptors are short. */
 extern HDMS_NODE_API HdmsEngine *hdms_engine_create(void);
 

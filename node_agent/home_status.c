@@ -35,3 +35,13 @@ hdms_home_status(HdmsHome *home, char **json, HdmsNodeError *error)
 								 "quarantined", (json_int_t) quarantined, "refused_messages", (json_int_t) home->refused_messages,
 								 "clock_offset_seconds", (json_int_t) (home->clock_offset / 1000), "notices", notices), json, error);
 }
+
+HdmsNodeResult
+hdms_home_retry(HdmsHome *home, int64_t *count, HdmsNodeError *error)
+{
+	int64_t		waiting;
+
+	if (!inbox_counts(home, &waiting, count) || !inbox_retry(home))
+		return node_error(error, HDMS_NODE_STORAGE, "cannot write: %s", store_error(home->store));
+	return HDMS_NODE_OK;
+}

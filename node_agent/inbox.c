@@ -441,6 +441,13 @@ inbox_wake(HdmsHome *home, const char *want)
 }
 
 bool
+inbox_retry(HdmsHome *home)
+{
+	home->inbox_due = true;
+	return store_run(home->store, store_statement(home->store, "UPDATE inbox SET status = 0, attempts = 1, next_try = NULL WHERE status = 2"));
+}
+
+bool
 inbox_wake_all(HdmsHome *home)
 {
 	home->inbox_due = true;

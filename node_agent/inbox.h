@@ -42,6 +42,9 @@ extern bool inbox_resume(HdmsHome *home, bool *more);
 /* Something with that digest has come: those who waited for it are tried again. Inside a transaction. */
 extern bool inbox_wake(HdmsHome *home, const char *want);
 
+/* A person wants quarantined messages to be tried again. */
+extern bool inbox_retry(HdmsHome *home);
+
 /* After a start nobody remembers what was asked for: everything that waits is looked at again. */
 extern bool inbox_wake_all(HdmsHome *home);
 

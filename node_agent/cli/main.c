@@ -34,6 +34,7 @@ static const char usage[] =
 "  export --all --out DIR                       the evidence files of all records, one each\n"
 "  policy [INSTITUTION ask|accept]              the standing rule for an institution\n"
 "  status                                       how the node is\n"
+"  retry                                        try again what \"status\" says was put aside\n"
 "\n"
 "The home is $HDMS_HOME, or ~/.hdms-node, unless given. An ID is a number that the lists show, a record's UUID or a verification key.\n";
 
@@ -108,7 +109,7 @@ arguments_fit(const Invocation *invocation)
 		int			max;
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
-		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0},
+		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
