@@ -152,6 +152,34 @@ every_last_digit_decodes_for_one_byte_string_only(void **state)
 }
 
 static void
+exactly_64_bytes_are_digits_wherever_they_stand(void **state)
+{
+	char		text[136];
+	HdmsBytes	bytes = {0};
+
+	(void) state;
+	for (size_t at = 0; at < sizeof(text); at++)
+	{
+		int			url = 0;
+		int			standard = 0;
+
+		memset(text, 'B', sizeof(text));
+		for (int c = 0; c < 256; c++)
+		{
+			text[at] = (char) c;
+			url += hdms_base64url_decode(text, sizeof(text), &bytes) == HDMS_OK;
+			hdms_bytes_free(&bytes);
+			standard += hdms_base64_decode(text, sizeof(text), &bytes) == HDMS_OK;
+			hdms_bytes_free(&bytes);
+		}
+		assert_int_equal(url, 64);
+
+		/* At the end there may also be padding, but 'B' before it leaves bits over. */
+		assert_int_equal(standard, 64);
+	}
+}
+
+static void
 all_bytes_survive_both_encodings(void **state)
 {
 	unsigned char data[256];
@@ -349,6 +377,7 @@ main(void)
 		cmocka_unit_test(base64url_has_one_spelling_for_each_byte_string),
 		cmocka_unit_test(base64_has_one_spelling_for_each_byte_string),
 		cmocka_unit_test(every_last_digit_decodes_for_one_byte_string_only),
+		cmocka_unit_test(exactly_64_bytes_are_digits_wherever_they_stand),
 		cmocka_unit_test(all_bytes_survive_both_encodings),
 		cmocka_unit_test(a_fixed_length_read_refuses_another_length_and_leaves_its_result_alone),
 		cmocka_unit_test(sha256_of_parts_is_that_of_the_whole),
