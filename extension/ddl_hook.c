@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -23,6 +25,12 @@
 #include "roster.h"
 #include "settings.h"
 
+/* PostgreSQL 15 has a function for each kind of object instead. */
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(class, object, role) \
+	((class) == DatabaseRelationId ? pg_database_ownercheck(object, role) : pg_extension_ownercheck(object, role))
+#endif
+
 static ProcessUtility_hook_type previous_utility;
 
 /* For the database's owner only: who may not run the statement must not be able to stop a worker with it. */
@@ -31,7 +39,7 @@ hold_database(const char *name)
 {
 	Oid			database = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	if (OidIsValid(database) && pg_database_ownercheck(database, GetUserId()))
+	if (OidIsValid(database) && object_ownercheck(DatabaseRelationId, database, GetUserId()))
 		roster_hold(database);
 }
 
@@ -41,7 +49,7 @@ owns_extension(void)
 {
 	Oid			extension = get_extension_oid("hdms", true);
 
-	return OidIsValid(extension) && pg_extension_ownercheck(extension, GetUserId());
+	return OidIsValid(extension) && object_ownercheck(ExtensionRelationId, extension, GetUserId());
 }
 
 static DefElem *

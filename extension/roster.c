@@ -151,7 +151,7 @@ roster_attach(Oid database)
 	if (slot != NULL && slot->pid == 0 && !roster_is_held(database))
 	{
 		slot->pid = MyProcPid;
-		slot->procno = MyProc->pgprocno;
+		slot->procno = MyProc - ProcGlobal->allProcs;
 		slot->state = WORKER_STARTING;
 		slot->started_at = GetCurrentTimestamp();
 		own_slot = slot;
@@ -209,7 +209,7 @@ roster_attach_launcher(void)
 {
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	roster->launcher_pid = MyProcPid;
-	roster->launcher_procno = MyProc->pgprocno;
+	roster->launcher_procno = MyProc - ProcGlobal->allProcs;
 	LWLockRelease(roster->lock);
 	before_shmem_exit(roster_detach_launcher, (Datum) 0);
 }

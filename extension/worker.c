@@ -297,7 +297,11 @@ nap_length(void)
 static WaitEventSet *
 what_to_wait_on(void)
 {
+#if PG_VERSION_NUM >= 170000
+	WaitEventSet *set = CreateWaitEventSet(NULL, 3);	/* of no resource owner: for the whole process */
+#else
 	WaitEventSet *set = CreateWaitEventSet(TopMemoryContext, 3);
+#endif
 
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);

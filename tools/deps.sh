@@ -1,9 +1,17 @@
 #!/bin/bash
 # Installs the Debian packages that building, testing and the demo need. Says nothing when all are there.
 set -eu
+
+# The names of these packages contain a version, and each release has another.
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
+case $codename in
+	bookworm) postgresql=15 clang=14 ;;
+	trixie) postgresql=17 clang=19 ;;
+	*) echo "deps: knows the packages of Debian bookworm and trixie, not of $codename" >&2; exit 1 ;;
+esac
 packages=(
-	build-essential clang clang-tidy cppcheck pkg-config libclang-rt-14-dev
-	postgresql-15 postgresql-server-dev-15 libpq-dev
+	build-essential clang clang-tidy cppcheck pkg-config libclang-rt-$clang-dev
+	postgresql-$postgresql postgresql-server-dev-$postgresql libpq-dev
 	libssl-dev libjansson-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libzstd-dev libqrencode-dev
 	libcmocka-dev libipc-run-perl jose libjose-dev openssl curl git
 )
