@@ -192,7 +192,7 @@ server_drain(Server *server)
 	const struct timespec step = {.tv_nsec = 5 * 1000000};
 
 	waiters_stop(server->waiters);
-	while (atomic_load(&server->in_flight) > 0 && monotonic_ms() < deadline)
+	while ((atomic_load(&server->in_flight) > 0 || atomic_load(&server->suspended) > 0) && monotonic_ms() < deadline)
 		nanosleep(&step, NULL);
 	return atomic_load(&server->suspended) == 0;
 }
