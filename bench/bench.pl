@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use HdmsCluster;
 use Bench;
 use Device;
+use Growth;
 use JSON::PP;
 use Notary;
 use Throughput;
@@ -90,6 +91,7 @@ my @parts = (
 	[['notary'], sub { Notary::measure(sub { micro(0) }) }],
 	[['latency', 'disk', 'device'], sub { Device::measure(wanted('latency'), wanted('disk'), wanted('device')) }],
 	[['waiting'], \&Waiting::measure],
+	[['growth'], \&Growth::measure],
 );
 my $failed = 0;
 

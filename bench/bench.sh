@@ -8,6 +8,8 @@ mkdir -p "$top/build/bench"
 cc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -I"$top/protocol" -o "$top/build/bench/micro" "$top/bench/micro.c" \
 	"$top/build/plain/libhdms_protocol.a" -ljose -ljansson -lcrypto -lpthread
 cc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -isystem "$(pg_config --includedir)" -o "$top/build/bench/emr" "$top/bench/emr.c" -lpq
+cc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -I"$top/protocol" -o "$top/build/bench/seed" "$top/bench/seed.c" \
+	"$top/build/plain/libhdms_protocol.a" -ljansson -lcrypto
 make -s -C "$top/tests/flow"
 make -s -C "$top/tests/server" all
 perl -I "$top/tests/lib" -I "$top/tests/flow" "$top/bench/bench.pl" "$top/build/bench" | perl "$top/bench/report.pl" "$top/build/bench"
