@@ -131,6 +131,16 @@ wait_for_issuer(const FlowMessage *message, const char *issuer, char **reason)
 }
 
 static FlowOutcome
+wait_for_keys(const FlowMessage *message, const HdmsRequest *request, char **reason)
+{
+	if (node_now() - message->head->iat > FLOW_LOOKUP_PATIENCE)
+		return flow_answer_refused(message, hdms_status_word(HDMS_UNKNOWN_KEY), NULL, NULL, reason);
+	directory_want_node(request->iss);
+	directory_want_node(request->commit.iss);
+	return flow_wait(reason, "newer keys of the requester or the issuer");
+}
+
+static FlowOutcome
 wait_for_list(const FlowMessage *message, const char *digest, char **reason)
 {
 	if (node_now() - message->head->iat > FLOW_LOOKUP_PATIENCE)
@@ -236,11 +246,7 @@ flow_notarise(const FlowMessage *message, char **reason)
 	if (status == HDMS_OUT_OF_MEMORY)
 		flow_require(status, "verifying a request");
 	if (status == HDMS_UNKNOWN_KEY && !histories_are_fresh(message, &request))
-	{
-		directory_want_node(request.iss);
-		directory_want_node(request.commit.iss);
-		return flow_wait(reason, "newer keys of the requester or the issuer");
-	}
+		return wait_for_keys(message, &request, reason);
 	if (status == HDMS_OK && leaf.time_ms / 1000 > request.commit.accept_until)
 		status = HDMS_TOO_LATE;
 	if (status != HDMS_OK)

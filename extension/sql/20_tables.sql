@@ -255,3 +255,13 @@ CREATE TABLE hdms_internal.log_checkpoints (
 	note text NOT NULL,
 	signed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
+
+-- Ciphertext, signatures and hashes do not get smaller: trying costs more than all else that is done with them here.
+ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.inbox ALTER COLUMN envelope SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.payloads
+	ALTER COLUMN state SET STORAGE EXTERNAL, ALTER COLUMN commit SET STORAGE EXTERNAL,
+	ALTER COLUMN acceptance SET STORAGE EXTERNAL, ALTER COLUMN request SET STORAGE EXTERNAL,
+	ALTER COLUMN receipt SET STORAGE EXTERNAL, ALTER COLUMN rejection SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.log_entries ALTER COLUMN request SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
