@@ -42,7 +42,7 @@ item_store(HdmsHome *home, InboxItem *item)
 	sqlite3_stmt *statement;
 
 	item->id = 0;
-	if (item->len > HDMS_ENVELOPE_MAX || transport_check(item) != HDMS_OK)
+	if (item->len == 0 || item->len > HDMS_ENVELOPE_MAX || transport_check(item) != HDMS_OK)
 	{
 		home->refused_messages++;
 		home_log(home, "the server gave an envelope that is not what its id says: %s", item->transport);

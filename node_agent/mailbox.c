@@ -37,7 +37,8 @@ fetch_done(void *arg, const HttpAnswer *answer)
 	courier->not_before = 0;
 
 	/* What this request acknowledged is gone at the server. */
-	memmove(courier->acks, courier->acks + courier->acks_sent, (courier->ack_count - courier->acks_sent) * sizeof(*courier->acks));
+	if (courier->acks_sent > 0)
+		memmove(courier->acks, courier->acks + courier->acks_sent, (courier->ack_count - courier->acks_sent) * sizeof(*courier->acks));
 	courier->ack_count -= courier->acks_sent;
 	courier->acks_sent = 0;
 	for (size_t i = 0; i < count; i++)
