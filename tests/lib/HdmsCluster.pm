@@ -327,7 +327,6 @@ sub hospitals
 		my $hospital = bless {pg => $pg, network => $self, db => $db, notary => $options{notary}}, 'HdmsHospital';
 		$pg->sql('postgres', "CREATE DATABASE $db");
 		$pg->sql($db, 'CREATE EXTENSION hdms CASCADE');
-		$pg->sql('postgres', "ALTER DATABASE $db SET hdms.key_suite = '$options{suite}'") if $options{suite};
 		$pg->sql($db, $options{before}) if $options{before};
 		if ($options{suite})
 		{
