@@ -2,6 +2,7 @@
  * claims.c
  *		JOSE headers, claims and message bodies: strict reading with jansson.
  *
+ * What nodes write is read by claims_read.c; whatever it does not know goes through jansson's own parser.
  * jansson checks grammar, UTF-8, duplicates and escaped NULs; what it would accept
  * beyond what the protocol defines (reals, deep nesting) is refused in a second walk.
  */
@@ -9,7 +10,7 @@
 
 #include <string.h>
 
-#define CLAIMS_MAX_DEPTH 32
+#include "claims_read.h"
 
 /* Whether a value nests too deeply or has a real number in it. */
 static HdmsStatus
@@ -59,6 +60,11 @@ hdms_claims_parse(const char *json, size_t len, json_t **object)
 	/* jansson steps over a NUL byte that follows a number. */
 	if (json == NULL || len == 0 || memchr(json, '\0', len) != NULL)
 		return HDMS_BAD_JSON;
+	if ((value = hdms_claims_read(json, len)) != NULL)
+	{
+		*object = value;
+		return HDMS_OK;
+	}
 	value = json_loadb(json, len, JSON_REJECT_DUPLICATES, &error);
 	if (value == NULL)
 		return json_error_code(&error) == json_error_out_of_memory ? HDMS_OUT_OF_MEMORY : HDMS_BAD_JSON;
