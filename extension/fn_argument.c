@@ -8,6 +8,10 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #include "fn_argument.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_check_text);

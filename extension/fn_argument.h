@@ -25,7 +25,7 @@ extern void argument_check_text(text *value, const char *name, int max);
 /* Within bounds, both included, in PostgreSQL's spelling. */
 extern void argument_check_interval(Interval *value, const char *name, const char *least, const char *most);
 
-extern void argument_unknown_patient(text *patient_ref) pg_attribute_noreturn();
-extern void argument_unknown_record(const pg_uuid_t *record) pg_attribute_noreturn();
+extern _Noreturn void argument_unknown_patient(text *patient_ref);
+extern _Noreturn void argument_unknown_record(const pg_uuid_t *record);
 
 #endif

@@ -31,6 +31,6 @@ typedef struct ContentProblem
 extern bool content_prepare(const char *data, size_t len, Content *content, ContentProblem *problem);
 
 /* Raises the problem as an ERROR. */
-extern void content_refuse(const ContentProblem *problem) pg_attribute_noreturn();
+extern _Noreturn void content_refuse(const ContentProblem *problem);
 
 #endif
