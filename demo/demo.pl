@@ -14,6 +14,7 @@ my $started = time;
 my $json = JSON::PP->new->utf8;
 my $interactive = -t STDOUT;
 $| = 1;
+binmode STDOUT, ':utf8';
 
 sub say_step { printf "%5.1f s  %s\n", time - $started, shift; }
 
@@ -43,7 +44,7 @@ my @patients = map { patient_of($_) } sort glob("'$folder'/*.json '$folder'/*.nd
 die "demo: no *.json or *.ndjson files in $folder\n" unless @patients;
 
 say_step('starting PostgreSQL, hdms-server and three hospitals');
-my $pg = HdmsCluster->new(keep => $keep);
+my $pg = HdmsCluster->new(keep => $keep, conf => "hdms.poll_interval = 1\n");
 my $net = $pg->network(name => 'operator');
 my @hospitals = $net->hospitals(['north', notary => 1], ['east', notary => 1], ['west', notary => 1]);
 say_step("network $net->{fingerprint} at $net->{url}");
