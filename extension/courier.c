@@ -23,6 +23,7 @@
 #include "transaction.h"
 
 #define BACK_OFF_LONGEST_S	60
+#define CLOCK_JITTER_S		5	/* not worth a line in the log */
 #define REPEATS				3	/* of one request, after its signature was refused */
 
 static TimestampTz not_before;	/* backing off until then; 0: not at all */
@@ -229,9 +230,12 @@ courier_repeat(HttpExchange *exchange, const char *word, int64 server_now)
 		return false;
 	if (strcmp(word, "clock-skew") == 0 && server_now > 0)
 	{
+		int64		before = clock_offset;
+
 		clock_offset = server_now - node_now();
-		ereport(LOG,
-				(errmsg("this machine's clock differs from the HDMS server's by %lld seconds", (long long) clock_offset)));
+		if (before - clock_offset > CLOCK_JITTER_S || clock_offset - before > CLOCK_JITTER_S)
+			ereport(LOG,
+					(errmsg("this machine's clock differs from the HDMS server's by %lld seconds", (long long) clock_offset)));
 	}
 	else if (strcmp(word, "unknown-session") == 0 && exchange->signer == HTTP_BY_SESSION)
 	{

@@ -27,7 +27,7 @@
 #include "settings.h"
 #include "transaction.h"
 
-#define ADMISSION_EVERY_S	3600	/* how often an admitted node looks for a new admission */
+#define ADMISSION_EVERY_S	600		/* how often an admitted node looks for a new admission */
 #define REFUSED_EVERY_S		60
 #define LISTS_REGISTERED	64
 

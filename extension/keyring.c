@@ -31,6 +31,7 @@
 static const KeyStore *store = &key_store_files;
 
 static int	lock_fd = -1;
+static char opened_in[MAXPGPATH];	/* hdms.key_directory, as it was then */
 
 /* Which keys a node has, where they go, and whether own_node keeps them. */
 typedef struct KeyPlace
@@ -50,7 +51,7 @@ static const KeyPlace places[] = {
 bool
 keyring_is_open(void)
 {
-	return lock_fd >= 0 && own_node.signing != NULL;
+	return lock_fd >= 0 && own_node.signing != NULL && strcmp(opened_in, setting_key_directory) == 0;
 }
 
 void
@@ -233,6 +234,7 @@ folder_lock(const char *folder, char **problem)
 		return false;
 	}
 	lock_fd = fd;
+	strlcpy(opened_in, setting_key_directory, sizeof(opened_in));
 	return true;
 }
 

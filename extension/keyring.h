@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-/* Whether own_node has its keys: locked, owned, loaded. */
+/* Whether own_node has its keys: locked, owned, loaded, from what hdms.key_directory is now. */
 extern bool keyring_is_open(void);
 
 /*

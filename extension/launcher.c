@@ -123,6 +123,9 @@ launcher_wanted(int *count)
 static void
 launcher_settle_slots(WantedDatabase *wanted, int count)
 {
+	static bool complained = false;
+	bool		left_out = false;
+
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ROSTER_SLOTS; i++)
 		roster->slots[i].wanted = false;
@@ -141,7 +144,10 @@ launcher_settle_slots(WantedDatabase *wanted, int count)
 			slot->database = wanted[i].oid;
 		}
 		if (slot == NULL)
+		{
+			left_out = true;
 			continue;
+		}
 		slot->wanted = true;
 		namestrcpy(&slot->name, wanted[i].name);
 	}
@@ -157,6 +163,11 @@ launcher_settle_slots(WantedDatabase *wanted, int count)
 			slot->database = InvalidOid;
 	}
 	LWLockRelease(roster->lock);
+	if (left_out && !complained)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("hdms.databases names more than %d databases: some have no worker", ROSTER_SLOTS)));
+	complained = left_out;
 }
 
 static bool

@@ -30,7 +30,7 @@ override DATA :=
 MODULE_big = hdms
 OBJS = $(HDMS_SOURCES:.c=.o)
 DATA_built = hdms--$(HDMS_VERSION).sql
-EXTRA_CLEAN = $(HDMS_SOURCES:.c=.d) hdms.flags
+EXTRA_CLEAN = $(HDMS_SOURCES:.c=.d) hdms.flags json_object.checked
 REGRESS = $(notdir $(basename $(sort $(wildcard $(HDMS_TOP)/sql/*.sql))))
 
 # PostgreSQL's own headers do not pass these warnings: they count as the system's.
@@ -53,6 +53,12 @@ $(OBJS): %.o: $(HDMS_TOP)/extension/%.c hdms.flags
 	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 hdms.so: $(PROTOCOL_LIB) $(HDMS_TOP)/extension/pgxs.mk
+
+# PostgreSQL's program exports a json_object() of its own, which a call to jansson's would reach: a crash.
+all: json_object.checked
+json_object.checked: hdms.so
+	@! nm -D --undefined-only $< | grep -qw json_object || { echo 'hdms.so must not call jansson'"'"'s json_object(): use json_pack("{}")' >&2; exit 1; }
+	@touch $@
 
 # The list of parts is a prerequisite too: a part that was taken away is gone from the script.
 $(DATA_built): $(SCRIPT_PARTS) $(HDMS_TOP)/extension/sql

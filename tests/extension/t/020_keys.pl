@@ -46,6 +46,19 @@ subtest 'a key directory that is not fit is refused' => sub {
 	is($pg->sql('north', 'SELECT node_id FROM hdms.node'), $node, 'as the node that it was');
 };
 
+subtest 'another key directory counts without a restart' => sub {
+	mkdir "$pg->{base}/empty", 0700;
+	chown +(stat $pg->{data})[4, 5], "$pg->{base}/empty";
+	$pg->configure("hdms.key_directory = '$pg->{base}/empty'\n");
+	$pg->reload;
+	$pg->wait_sql('north', "SELECT problem LIKE '%are not in hdms.key_directory%' FROM hdms.node");
+	pass('one without the keys ends the work');
+	$pg->configure("hdms.key_directory = '$pg->{base}/keys'\n");
+	$pg->reload;
+	state_of($pg, 'north', 'active');
+	pass('the right one begins it again');
+};
+
 subtest 'a key file that is not fit is refused' => sub {
 	chmod 0640, "$folder/signing.jwk";
 	$pg->restart;

@@ -74,6 +74,20 @@ subtest 'the extension can be dropped and made again' => sub {
 	pass('and it comes again with it');
 };
 
+subtest 'a library and an extension of different versions do nothing together' => sub {
+	my $version = $pg->sql('west', "SELECT extversion FROM pg_extension WHERE extname = 'hdms'");
+	$pg->sql('west', "UPDATE pg_extension SET extversion = '0.0.0' WHERE extname = 'hdms'");
+	$pg->sql('postgres', "SELECT pg_terminate_backend(" . pid_of('west') . ")");
+	$pg->wait_sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'west'", 'other_version');
+	like($pg->log_text, qr/WARNING:  HDMS is idle.*0\.0\.0.*\n.*HINT:.*ALTER EXTENSION hdms UPDATE/, 'the log says what to do');
+	like($pg->sql_error('west', 'ALTER EXTENSION hdms UPDATE'), qr/no update path/, 'an update is not held up, here it fails for want of a script');
+	$pg->wait_sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'west'", 'other_version');
+	$pg->sql('west', "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'hdms'");
+	$pg->sql('postgres', "SELECT pg_terminate_backend(" . pid_of('west') . ")");
+	$pg->wait_sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'west'", 'without_network');
+	pass('when they fit again the worker works');
+};
+
 subtest 'signed records are not dropped by accident' => sub {
 	my $alice = $net->device('alice');
 	$alice->pair($north->invite('A-1'));
