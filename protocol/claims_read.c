@@ -170,7 +170,7 @@ read_element(Reader *reader, int depth, json_t *array)
 static json_t *
 read_members(Reader *reader, int depth, bool is_object)
 {
-	json_t	   *value = is_object ? json_object() : json_array();
+	json_t	   *value = is_object ? json_pack("{}") : json_array();
 	char		close = is_object ? '}' : ']';
 
 	if (value == NULL || take(reader, close))
