@@ -23,7 +23,6 @@ typedef struct MessageRule
 } MessageRule;
 
 static FlowOutcome flow_ack(const FlowMessage *message, char **reason);
-static char *formatted(const char *format, va_list args) pg_attribute_printf(1, 0);
 
 static const MessageRule rules[] = {
 	{HDMS_MSG_ACCEPTED, true, false, false, flow_accepted},
@@ -85,45 +84,17 @@ flow_answer_refused(const FlowMessage *message, const char *code, const char *de
 	return FLOW_REFUSED;
 }
 
-static char *
-formatted(const char *format, va_list args)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (;;)
-	{
-		va_list		again;
-		int			needed;
-
-		va_copy(again, args);
-		needed = appendStringInfoVA(&text, format, again);
-		va_end(again);
-		if (needed == 0)
-			return text.data;
-		enlargeStringInfo(&text, needed);
-	}
-}
-
 FlowOutcome
-flow_drop(char **reason, const char *format,...)
+flow_drop(char **reason, const char *why)
 {
-	va_list		args;
-
-	va_start(args, format);
-	*reason = formatted(format, args);
-	va_end(args);
+	*reason = pstrdup(why);
 	return FLOW_REFUSED;
 }
 
 FlowOutcome
-flow_wait(char **reason, const char *format,...)
+flow_wait(char **reason, const char *why)
 {
-	va_list		args;
-
-	va_start(args, format);
-	*reason = formatted(format, args);
-	va_end(args);
+	*reason = pstrdup(why);
 	return FLOW_WAIT;
 }
 

@@ -49,9 +49,9 @@ extern void flow_answer(const FlowMessage *message, const char *type, int64 vers
 extern FlowOutcome flow_answer_refused(const FlowMessage *message, const char *code, const char *detail, char *receipt,
 									   char **reason);
 
-/* FLOW_REFUSED without an answer; FLOW_WAIT. */
-extern FlowOutcome flow_drop(char **reason, const char *format,...) pg_attribute_printf(2, 3);
-extern FlowOutcome flow_wait(char **reason, const char *format,...) pg_attribute_printf(2, 3);
+/* FLOW_REFUSED without an answer; FLOW_WAIT. why is copied. */
+extern FlowOutcome flow_drop(char **reason, const char *why);
+extern FlowOutcome flow_wait(char **reason, const char *why);
 
 /* Raises an ERROR when the status is not HDMS_OK: for what can only fail for want of memory or for a damaged database. */
 extern void flow_require(HdmsStatus status, const char *what);

@@ -127,7 +127,7 @@ wait_for_issuer(const FlowMessage *message, const char *issuer, char **reason)
 	if (node_now() - message->head->iat > FLOW_LOOKUP_PATIENCE)
 		return flow_answer_refused(message, "unknown-node", "The issuer is not in the directory.", NULL, reason);
 	directory_want_node(issuer);
-	return flow_wait(reason, "the issuer %s", issuer);
+	return flow_wait(reason, psprintf("the issuer %s", issuer));
 }
 
 static FlowOutcome
@@ -146,7 +146,7 @@ wait_for_list(const FlowMessage *message, const char *digest, char **reason)
 	if (node_now() - message->head->iat > FLOW_LOOKUP_PATIENCE)
 		return flow_answer_refused(message, "unknown-list", "The list of notaries is not to be had.", NULL, reason);
 	directory_want_list(digest);
-	return flow_wait(reason, "the list of notaries %s", digest);
+	return flow_wait(reason, psprintf("the list of notaries %s", digest));
 }
 
 /* Nothing is promised that could contradict an earlier promise; it is no fault of the message. */
@@ -165,7 +165,7 @@ wait_for_log(const char *damage, char **reason)
 				 errdetail("Nothing is notarised, so that no promise is broken."),
 				 errhint("Restore all of the schema hdms_internal from one backup.")));
 	}
-	return flow_wait(reason, "the notary's log is damaged: %s", damage);
+	return flow_wait(reason, psprintf("the notary's log is damaged: %s", damage));
 }
 
 /* Another request has the tag: its leaf and the proof for it show that. One of this same batch has no proof before its end. */

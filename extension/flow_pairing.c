@@ -118,7 +118,7 @@ refuse_pairing(const FlowMessage *message, const Invitation *invitation, const c
 	flow_answer(message, HDMS_MSG_PAIR_REFUSED, 0, false, &body);
 	if (invitation != NULL && !message->duplicate)
 		event_write("pairing_refused", NULL, 0, invitation->patient_ref, NULL, NULL, code);
-	return flow_drop(reason, "pairing refused: %s", code);
+	return flow_drop(reason, psprintf("pairing refused: %s", code));
 }
 
 static FlowOutcome

@@ -200,7 +200,7 @@ flow_silent(const FlowMessage *message, char **reason)
 		if (directory_history(body->notary) == NULL)
 		{
 			directory_want_node(body->notary);
-			return flow_wait(reason, "the notary %s", body->notary);
+			return flow_wait(reason, psprintf("the notary %s", body->notary));
 		}
 	}
 	ask_notary(message, &row);

@@ -279,7 +279,7 @@ flow_accepted(const FlowMessage *message, char **reason)
 		else
 		{
 			directory_want_list(stored.list);
-			return flow_wait(reason, "the list of notaries %s", stored.list);
+			return flow_wait(reason, psprintf("the list of notaries %s", stored.list));
 		}
 	}
 	if (status == HDMS_OUT_OF_MEMORY)

@@ -170,5 +170,25 @@ subtest 'a device that cannot use a record' => sub {
 	wait_statuses($record, 'rejected1');
 	is($north->sql("SELECT reason FROM hdms.events WHERE record = '$record' AND status = 'rejected'"), 'refused: bad-chain', 'says why');
 };
+subtest 'a version that cannot be issued' => sub {
+	my $unlucky = Puppet->new;
+	$unlucky->pair($north->invite('U'));
+	$pg->configure("hdms.databases = 'south, west'\n");
+	$pg->reload;
+	$pg->wait_sql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'north' AND application_name = 'hdms worker'", '0');
+	$north->sql("UPDATE hdms_internal.peers SET history = '[]' WHERE node_id = '$unlucky->{node}'");
+	my @bad = map { $north->issue('U', "{\"bad\": $_}") } 1 .. 2;
+	my $empty = $north->issue('P', '{"n": 9}');
+	my $good = $north->issue('P', '{"n": 10}');
+	$north->sql("UPDATE hdms_internal.payloads SET content = '[]' WHERE id = (SELECT id FROM hdms_internal.versions WHERE record = '$empty')");
+	$pg->configure("hdms.databases = 'north, south, west'\n");
+	$pg->reload;
+	$north->wait_for("SELECT status FROM hdms.records WHERE record = '$good'", 'issued');
+	pass('does not hold up the others');
+	is($north->sql("SELECT string_agg(status || ' ' || reason, ',') FROM hdms_internal.versions WHERE record IN ('$bad[0]', '$bad[1]')"),
+		'rejected cannot-issue,rejected cannot-issue', 'and ends with a reason');
+	is($north->sql("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$empty'"), 'rejected bad-format', 'which says what is wrong, where that is known');
+	is($north->sql('SELECT count(*) FROM hdms_internal.issue_queue'), '0', 'the queue is empty');
+};
 is($north->sql("SELECT max(id) = count(*) FROM hdms.events"), 't', 'events have no gaps');
 done_testing;
