@@ -109,7 +109,8 @@ courier_failed(Courier *courier, const HttpAnswer *answer, const char *what)
 
 	if (answer != NULL && answer->retry_after > delay)
 		delay = answer->retry_after < config->retry_max ? answer->retry_after : config->retry_max;
-	if (courier->failures == 0)
+	/* Being told once to come back later is nothing to write about. */
+	if (courier->failures == (answer != NULL && answer->status == 429))
 		home_log(courier->pairing->home, "pairing %lld: %s failed: %s (HTTP %d)", (long long) courier->pairing->id, what,
 				 answer && answer->problem ? answer->problem : "no usable answer", answer ? answer->status : 0);
 	courier->failures++;

@@ -21,7 +21,7 @@ put_failed(Courier *courier, const HttpAnswer *answer)
 
 	if (answer != NULL && answer->retry_after > delay)
 		delay = answer->retry_after < config->retry_max ? answer->retry_after : config->retry_max;
-	if (courier->put_failures == 0)
+	if (courier->put_failures == (answer != NULL && answer->status == 429))
 		home_log(courier->pairing->home, "pairing %lld: sending failed: %s (HTTP %d)", (long long) courier->pairing->id,
 				 answer && answer->problem ? answer->problem : "no usable answer", answer ? answer->status : 0);
 	courier->put_failures++;

@@ -66,6 +66,7 @@ struct HdmsHome
 	void	   *finished_arg;
 
 	bool		inbox_due;		/* rows of the inbox may be taken up */
+	int64_t		outbox_seen;	/* milliseconds: rows due until then have marked their pairings */
 	int64_t		pruned;			/* milliseconds: when old rows were removed last */
 	uint64_t	refused_messages;
 	unsigned char recent_notices[16][HDMS_DIGEST_SIZE]; /* so that one fault is not told a thousand times */

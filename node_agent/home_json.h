@@ -10,6 +10,21 @@
 /* Prints value (which it takes) for the caller of a public function. */
 extern HdmsNodeResult json_result(json_t *value, char **json, HdmsNodeError *error);
 
+/* A JSON array that is written entry by entry: ten thousand entries as objects would not fit a phone's service. */
+typedef struct JsonList
+{
+	char	   *text;
+	size_t		len;
+	size_t		size;
+	bool		failed;
+} JsonList;
+
+/* Takes the entry. */
+extern void json_list_add(JsonList *list, json_t *entry);
+
+/* Ends the list and gives its text to the caller of a public function. */
+extern HdmsNodeResult json_list_result(JsonList *list, char **json, HdmsNodeError *error);
+
 /* All pairings. */
 extern json_t *pairings_json(const HdmsHome *home);
 

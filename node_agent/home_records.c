@@ -43,17 +43,56 @@ entry_json(HdmsHome *home, const CatalogueEntry *entry)
 	return object;
 }
 
+void
+json_list_add(JsonList *list, json_t *entry)
+{
+	size_t		need = entry ? json_dumpb(entry, NULL, 0, JSON_COMPACT) : 0;
+
+	if (list->len + need + 3 > list->size)
+	{
+		size_t		size = (list->len + need + 3) * 3 / 2 + 1024;
+		char	   *bigger = realloc(list->text, size);
+
+		list->failed = list->failed || bigger == NULL;
+		if (bigger != NULL)
+		{
+			list->text = bigger;
+			list->size = size;
+		}
+	}
+	list->failed = list->failed || need == 0;
+	if (!list->failed)
+	{
+		list->text[list->len] = list->len == 0 ? '[' : ',';
+		list->len += 1 + json_dumpb(entry, list->text + list->len + 1, need, JSON_COMPACT);
+	}
+	json_decref(entry);
+}
+
+HdmsNodeResult
+json_list_result(JsonList *list, char **json, HdmsNodeError *error)
+{
+	if (list->failed || (list->text == NULL && (list->text = malloc(4)) == NULL))
+	{
+		free(list->text);
+		return node_error(error, HDMS_NODE_FAILED, "out of memory");
+	}
+	strcpy(list->text + list->len, list->len == 0 ? "[]" : "]");
+	*json = list->text;
+	return HDMS_NODE_OK;
+}
+
 HdmsNodeResult
 hdms_home_inbox(HdmsHome *home, char **json, HdmsNodeError *error)
 {
-	json_t	   *array = json_array();
+	JsonList	list = {0};
 	size_t		count;
 	const CatalogueEntry *entries = catalogue_entries(home, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (entries[i].status == VERSION_ASKED)
-			json_array_append_new(array, entry_json(home, &entries[i]));
-	return json_result(array, json, error);
+			json_list_add(&list, entry_json(home, &entries[i]));
+	return json_list_result(&list, json, error);
 }
 
 static bool
@@ -76,14 +115,14 @@ entry_fits(const HdmsHome *home, const CatalogueEntry *entry, const HdmsRecordQu
 HdmsNodeResult
 hdms_home_records(HdmsHome *home, const HdmsRecordQuery *query, char **json, HdmsNodeError *error)
 {
-	json_t	   *array = json_array();
+	JsonList	list = {0};
 	size_t		count;
 	const CatalogueEntry *entries = catalogue_entries(home, &count);
 
 	for (size_t i = count; i-- > 0;)
 		if (entry_fits(home, &entries[i], query))
-			json_array_append_new(array, entry_json(home, &entries[i]));
-	return json_result(array, json, error);
+			json_list_add(&list, entry_json(home, &entries[i]));
+	return json_list_result(&list, json, error);
 }
 
 /* The version of a record that a person means when they name the record. */

@@ -294,6 +294,7 @@ outbox_pending(HdmsHome *home, int64_t version, OutboxType type, bool *pending, 
 bool
 outbox_hurry(HdmsHome *home, int64_t version, OutboxType type)
 {
+	/* The caller marks the pairing. */
 	sqlite3_stmt *statement = store_statement(home->store, "UPDATE outbox SET next_try = 0 WHERE version = ?1 AND type = ?2 AND next_try IS NOT NULL");
 
 	if (statement == NULL)
@@ -344,13 +345,16 @@ outbox_expire(HdmsHome *home)
 bool
 outbox_next_timer(HdmsHome *home, int64_t now_ms, int64_t *at)
 {
-	sqlite3_stmt *statement = store_statement(home->store, "SELECT DISTINCT pairing FROM outbox WHERE next_try <= ?1");
+	sqlite3_stmt *statement = store_statement(home->store, "SELECT DISTINCT pairing FROM outbox WHERE next_try <= ?1 AND next_try > ?2");
 	int			row;
 
+	/* Rows written to be put at once have marked their pairing already: what is new are those whose time came since the last look. */
 	*at = INT64_MAX;
 	if (statement == NULL)
 		return false;
 	sqlite3_bind_int64(statement, 1, now_ms);
+	sqlite3_bind_int64(statement, 2, home->outbox_seen);
+	home->outbox_seen = now_ms;
 	while ((row = store_next(home->store, statement)) == 1)
 	{
 		Pairing    *pairing = pairing_find(home, sqlite3_column_int64(statement, 0));

@@ -15,10 +15,10 @@
 #define VAULT_TAG_SIZE		16
 #define VAULT_OVERHEAD		(VAULT_NONCE_SIZE + VAULT_TAG_SIZE)
 
-/* scrypt with N = 2^14, r = 8 needs 16 MiB for a moment; p = 5 makes up for the memory that a phone's service should not take. */
-#define VAULT_SCRYPT_LOG_N	14
+/* scrypt with N = 2^13, r = 8 needs 8 MiB for a moment; p = 10 makes up for the memory that a phone's service should not take. */
+#define VAULT_SCRYPT_LOG_N	13
 #define VAULT_SCRYPT_R		8
-#define VAULT_SCRYPT_P		5
+#define VAULT_SCRYPT_P		10
 
 typedef struct Vault Vault;
 
