@@ -80,6 +80,11 @@ my @by = map { my $ip = $_; scalar HdmsTest::run('curl', '-s', '-o', '/dev/null'
 	'-d', '{}', "http://127.0.0.1:$proxied->{port}/v1/nodes") } qw(10.0.0.1 10.0.0.1 10.0.0.1 10.0.0.2);
 is("@by", '400 400 429 400', 'behind a proxy clients are told apart by what the proxy says');
 is($t->stop_server($proxied), 0, 'stopped');
+my $direct = $t->start_server(registrations_per_minute => 1);
+@by = map { my $ip = $_; scalar HdmsTest::run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '-H', "X-Forwarded-For: $ip", '-H', 'Content-Type: application/json',
+	'-d', '{}', "$direct->{url}/v1/nodes") } qw(10.0.0.1 10.0.0.2 10.0.0.3);
+is("@by", '400 400 429', 'without a proxy nobody gets out of a limit by claiming another address');
+is($t->stop_server($direct), 0, 'stopped');
 
 # reload
 my $s = $t->start_server;
