@@ -164,6 +164,8 @@ CREATE TABLE hdms_internal.outbox_envelopes (
 	id bigint PRIMARY KEY,
 	envelope text NOT NULL
 );
+-- Ciphertext does not get smaller: PostgreSQL need not try.
+ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;
 
 -- Envelopes received and not yet acted upon.
 CREATE TABLE hdms_internal.inbox (
@@ -176,6 +178,7 @@ CREATE TABLE hdms_internal.inbox (
 	received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	problem text						-- what it waits for, or why it was quarantined
 );
+ALTER TABLE hdms_internal.inbox ALTER COLUMN envelope SET STORAGE EXTERNAL;
 CREATE INDEX inbox_waiting ON hdms_internal.inbox (next_try) WHERE status = 'waiting';
 
 -- Message ids that were acted upon, until their messages have expired.
