@@ -18,6 +18,7 @@ count() {
 		/^Files=[0-9]+, Tests=[0-9]+/ { split($2, t, "="); p += t[2] + 0 }
 		/^All [0-9]+ tests passed/ { p += $2 }
 		/^ *All [0-9]+ tests passed/ && !/^All/ { p += $2 }
+		/^# All [0-9]+ tests passed/ { p += $3 }
 		/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
 		END { print p + 0, f + 0 }' "$1"
 }
