@@ -56,6 +56,7 @@ sub network_with_devices
 	my $uris = join '', map { $_->sql("SELECT hdms.invite_patient('P-' || n, '2 hours') FROM generate_series(1, $each) n") . "\n" } @issuers;
 	spew("$pg->{base}/invitations", $uris);
 	my $devices = HdmsCluster::launch("$pg->{base}/load.log", "$build/hdms-load", '--homes', 3, "$pg->{base}/invitations");
+	push @{$pg->{devices}}, bless {pid => $devices}, 'HdmsDevice';		# so that it is stopped whatever happens
 	my $network = bless {pg => $pg, net => $net, hospitals => \@hospitals, issuers => \@issuers, each => $each, load => $devices}, __PACKAGE__;
 	for my $hospital (@issuers)
 	{
@@ -101,7 +102,6 @@ sub issue_everywhere
 sub end
 {
 	my ($self) = @_;
-	HdmsCluster::finish($self->{load}, 'TERM');
 	end_cluster($self->{pg});
 }
 
