@@ -67,47 +67,66 @@ catalogue_type(const HdmsHome *home, const CatalogueEntry *entry)
 	return home->catalogue->types[entry->type];
 }
 
+/* The members of a content, scanned once. */
+typedef struct Members
+{
+	HdmsJsonItem *items;
+	size_t		count;
+} Members;
+
+/* The value of a top-level member; names in labels and dates need no escapes, so spelling decides. */
+static HdmsSpan
+member_value(const Members *members, const char *name)
+{
+	HdmsSpan	none = {NULL, 0};
+	size_t		len = strlen(name);
+
+	for (size_t i = 0; i < members->count; i++)
+		if (members->items[i].name.len == len + 2 && memcmp(members->items[i].name.data + 1, name, len) == 0)
+			return members->items[i].value;
+	return none;
+}
+
+/* The first element of an array, or the member of an object; an empty span when there is none. */
+static HdmsSpan
+value_inside(HdmsSpan value, const char *step)
+{
+	HdmsSpan	none = {NULL, 0};
+	HdmsJsonItem *items = NULL;
+	HdmsJsonItem item;
+	size_t		count = 0;
+
+	if (strcmp(step, "0") != 0)
+		return hdms_json_member(value.data, value.len, step, &item) == HDMS_OK ? item.value : none;
+	if (value.data[0] == '[' && hdms_json_items(value.data, value.len, &items, &count) == HDMS_OK && count > 0)
+		none = items[0].value;
+	free(items);
+	return none;
+}
+
 /* The string at a path of member names ("0" is the first element of an array), or an empty result. */
 static HdmsBytes
-string_at(const char *json, size_t len, const char *const *path)
+string_at(const Members *members, const char *const *path)
 {
 	HdmsBytes	text = {0};
-	HdmsSpan	here = {json, len};
+	HdmsSpan	here = member_value(members, *path);
 
-	for (; *path != NULL; path++)
-	{
-		HdmsJsonItem item;
-
-		if (strcmp(*path, "0") == 0)
-		{
-			HdmsJsonItem *items = NULL;
-			size_t		count = 0;
-			bool		any = hdms_json_items(here.data, here.len, &items, &count) == HDMS_OK && count > 0 && here.data[0] == '[';
-
-			if (any)
-				item = items[0];
-			free(items);
-			if (!any)
-				return text;
-		}
-		else if (hdms_json_member(here.data, here.len, *path, &item) != HDMS_OK)
-			return text;
-		here = item.value;
-	}
+	while (here.len > 0 && *++path != NULL)
+		here = value_inside(here, *path);
 	if (here.len > 0 && here.data[0] == '"')
 		(void) hdms_json_unescape(here, &text);
 	return text;
 }
 
 static HdmsBytes
-first_string(const char *json, size_t len, const char *const (*paths)[5], size_t count)
+first_string(const Members *members, const char *const (*paths)[5], size_t count)
 {
 	HdmsBytes	text = {0};
 
 	for (size_t i = 0; i < count && text.len == 0; i++)
 	{
 		hdms_bytes_free(&text);
-		text = string_at(json, len, paths[i]);
+		text = string_at(members, paths[i]);
 	}
 	return text;
 }
@@ -146,11 +165,16 @@ catalogue_summary(const char *type, const char *content, size_t len)
 		{"effectiveDateTime"}, {"onsetDateTime"}, {"performedDateTime"}, {"occurrenceDateTime"}, {"performedPeriod", "start"},
 		{"effectivePeriod", "start"}, {"period", "start"}, {"authoredOn"}, {"issued"}, {"recordedDate"}, {"date"}, {"created"}, {"birthDate"},
 	};
-	HdmsBytes	label = first_string(content, len, labels, sizeof(labels) / sizeof(labels[0]));
-	HdmsBytes	date = first_string(content, len, dates, sizeof(dates) / sizeof(dates[0]));
+	Members		members = {NULL, 0};
+	HdmsBytes	label;
+	HdmsBytes	date;
 	json_t	   *object;
 	char	   *text = NULL;
 
+	(void) hdms_json_items(content, len, &members.items, &members.count);
+	label = first_string(&members, labels, sizeof(labels) / sizeof(labels[0]));
+	date = first_string(&members, dates, sizeof(dates) / sizeof(dates[0]));
+	free(members.items);
 	text_shorten(&label, LABEL_MAX);
 	if (is_date(&date))
 		text_shorten(&date, 10);

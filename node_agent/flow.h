@@ -67,11 +67,19 @@ extern Outcome outcome_of(Arrival *arrival, HdmsStatus status);
 /* Sends the message "pair": the institution's history is pinned. */
 extern bool flow_pair(Pairing *pairing, const Peer *institution);
 
+/* What an acceptance is about. */
+typedef struct FlowTexts
+{
+	const char *state;
+	const char *commit;
+	const HdmsState *parsed;	/* the state, verified */
+} FlowTexts;
+
 /*
- * Signs acceptance and request, and sends the request where the notary's key is known. state and commit may be NULL: then the stored ones
- * are read. HDMS_BAD_ARGUMENT: a failure of the store.
+ * Signs acceptance and request, and sends the request where the notary's key is known. texts NULL: the stored ones are
+ * read. HDMS_BAD_ARGUMENT: a failure of the store.
  */
-extern HdmsStatus flow_accept(Pairing *pairing, Version *version, const char *state, const char *commit);
+extern HdmsStatus flow_accept(Pairing *pairing, Version *version, const FlowTexts *texts);
 
 /* Signs the rejection and sends it. */
 extern HdmsStatus flow_reject(Pairing *pairing, Version *version, const char *reason);
@@ -79,8 +87,11 @@ extern HdmsStatus flow_reject(Pairing *pairing, Version *version, const char *re
 /* Sends the newest request to its notary, or asks for the notary's key first. */
 extern bool flow_send_request(Pairing *pairing, Version *version);
 
-/* Sends acceptance, request and receipt to the institution (again, under the same jti, where there was one). */
-extern bool flow_send_accepted(Pairing *pairing, Version *version);
+/*
+ * Sends acceptance, request and receipt to the institution (again, under the same jti, where there was one). request and receipt may be NULL:
+ * then the stored ones are read.
+ */
+extern bool flow_send_accepted(Pairing *pairing, Version *version, const char *request, const char *receipt);
 
 /* A version's timer came. */
 extern bool flow_timer(HdmsHome *home, int64_t version);

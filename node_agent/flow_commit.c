@@ -8,30 +8,31 @@
 #include "inbox.h"
 
 bool
-flow_send_accepted(Pairing *pairing, Version *version)
+flow_send_accepted(Pairing *pairing, Version *version, const char *request, const char *receipt)
 {
 	HdmsHome   *home = pairing->home;
 	HdmsBytes	acceptance = {0};
-	HdmsBytes	request = {0};
-	HdmsBytes	receipt = {0};
+	HdmsBytes	stored_request = {0};
+	HdmsBytes	stored_receipt = {0};
 	HdmsBody	body = {.vk = version->vk};
 	Peer	   *institution;
 	bool		good;
 
-	good = part_get(home, version->id, PART_ACCEPTANCE, &acceptance) && part_get(home, version->id, PART_REQUEST(0), &request) &&
-		part_get(home, version->id, PART_RECEIPT, &receipt) && peer_find(home, pairing->peer, &institution);
-	if (good && (acceptance.data == NULL || request.data == NULL || receipt.data == NULL || institution == NULL))
+	good = part_get(home, version->id, PART_ACCEPTANCE, &acceptance) &&
+		(request != NULL || part_get(home, version->id, PART_REQUEST(0), &stored_request)) &&
+		(receipt != NULL || part_get(home, version->id, PART_RECEIPT, &stored_receipt)) && peer_find(home, pairing->peer, &institution);
+	body.acceptance = (char *) acceptance.data;
+	body.request = request ? (char *) request : (char *) stored_request.data;
+	body.receipt = receipt ? (char *) receipt : (char *) stored_receipt.data;
+	if (good && (body.acceptance == NULL || body.request == NULL || body.receipt == NULL || institution == NULL))
 		good = store_fail(home->store, "evidence is missing");
 	if (good)
 	{
-		body.acceptance = (char *) acceptance.data;
-		body.request = (char *) request.data;
-		body.receipt = (char *) receipt.data;
 		good = outbox_add(pairing, institution, OUT_ACCEPTED, version->message, version->id, &body, version->answer) && version_save(home, version);
 	}
 	hdms_bytes_free(&acceptance);
-	hdms_bytes_free(&request);
-	hdms_bytes_free(&receipt);
+	hdms_bytes_free(&stored_request);
+	hdms_bytes_free(&stored_receipt);
 	return good;
 }
 

@@ -55,15 +55,11 @@ cleanup:
 	return good;
 }
 
-/* Which of the version's requests a leaf is about; its number, or -1. */
+/* The newest of the version's requests to a notary, below a number, that a leaf (NULL: any) is about; its own number, or -1. */
 static int
-request_of_leaf(HdmsHome *home, const Version *version, const char *notary, const HdmsLeaf *leaf, HdmsBytes *text, HdmsRequest *request)
+request_to(HdmsHome *home, const Version *version, const char *notary, int below, const HdmsLeaf *leaf, HdmsBytes *text, HdmsRequest *request)
 {
-	int			count;
-
-	if (!request_count(home, version->id, &count))
-		return -1;
-	for (int i = count - 1; i >= 0; i--)
+	for (int i = below - 1; i >= 0; i--)
 	{
 		HdmsBytes	candidate = {0};
 
@@ -97,12 +93,8 @@ log_key(Arrival *arrival, const HdmsRequest *request, const HdmsKey **key)
 
 /* From now on the evidence is: state, acceptance, this request (with the commit and all skips inside), this receipt. */
 static bool
-evidence_keep(HdmsHome *home, const Version *version, int number, const char *request, const char *receipt)
+evidence_keep(HdmsHome *home, const Version *version, int count, int number, const char *request, const char *receipt)
 {
-	int			count;
-
-	if (!request_count(home, version->id, &count))
-		return false;
 	for (int i = 0; i < count; i++)
 	{
 		if (!part_remove(home, version->id, PART_SKIP(i)) || (i > 0 && !part_remove(home, version->id, PART_REQUEST(i))))
@@ -122,21 +114,32 @@ receipt_take(Arrival *arrival, Version *version, const char *receipt)
 	HdmsRequest request;
 	HdmsLeaf	leaf;
 	const HdmsKey *key;
-	HdmsStatus	status;
+	HdmsStatus	status = HDMS_OK;
+	int			count;
 	int			number;
 
 	/* Any request to this notary names the list; the leaf then says which request it was. */
-	if (request_of_leaf(home, version, arrival->sender->node, NULL, &text, &request) < 0)
-		return outcome_of(arrival, HDMS_WRONG_SENDER);
-	hdms_bytes_free(&text);
-	if (!log_key(arrival, &request, &key))
+	if (!request_count(home, version->id, &count))
 		return OUTCOME_FAILED;
-	if (key == NULL)
-		return outcome_of(arrival, HDMS_NOT_ADMITTED);
-	status = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL);
+	number = request_to(home, version, arrival->sender->node, count, NULL, &text, &request);
+	if (number < 0)
+		return outcome_of(arrival, HDMS_WRONG_SENDER);
+	if (!log_key(arrival, &request, &key))
+		status = HDMS_OUT_OF_MEMORY;
+	else if (key == NULL)
+		status = HDMS_NOT_ADMITTED;
+	else
+		status = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL);
+	if (status == HDMS_OK && memcmp(request.digest, leaf.request, HDMS_DIGEST_SIZE) != 0)
+	{
+		hdms_bytes_free(&text);
+		number = request_to(home, version, arrival->sender->node, number, &leaf, &text, &request);
+	}
 	if (status != HDMS_OK)
+	{
+		hdms_bytes_free(&text);
 		return outcome_of(arrival, status);
-	number = request_of_leaf(home, version, arrival->sender->node, &leaf, &text, &request);
+	}
 	if (number < 0 || memcmp(leaf.tag, request.commit.tag, HDMS_DIGEST_SIZE) != 0)
 		status = HDMS_DIGEST_MISMATCH;
 	else if (leaf.time_ms > request.commit.accept_until * 1000)
@@ -147,12 +150,12 @@ receipt_take(Arrival *arrival, Version *version, const char *receipt)
 		version->status = VERSION_NOTARISED;
 		version->next_try = 0;
 		version->last_error[0] = '\0';
-		if (!evidence_keep(home, version, number, (const char *) text.data, receipt) ||
+		if (!evidence_keep(home, version, count, number, (const char *) text.data, receipt) ||
 			!outbox_forget(home, version->id, OUT_NOTARISE) || !outbox_forget(home, version->id, OUT_SILENT) ||
 			!outbox_forget(home, version->id, OUT_REJECTED))
 			status = HDMS_OUT_OF_MEMORY;
 		version->answer[0] = '\0';
-		if (status == HDMS_OK && !flow_send_accepted(arrival->pairing, version))
+		if (status == HDMS_OK && !flow_send_accepted(arrival->pairing, version, (const char *) text.data, receipt))
 			status = HDMS_OUT_OF_MEMORY;
 	}
 	hdms_bytes_free(&text);

@@ -141,6 +141,7 @@ flow_record(Arrival *arrival)
 	HdmsState	state;
 	HdmsCommit	commit;
 	Version		version;
+	FlowTexts	texts;
 	char		notary[HDMS_DIGEST_TEXT + 1];
 	bool		found;
 	HdmsStatus	status = record_verify(arrival, &state, &commit);
@@ -173,7 +174,10 @@ flow_record(Arrival *arrival)
 	home_changed(arrival->home);
 	if (!arrival->pairing->accept)
 		return pairing_ack(arrival->pairing, arrival->message.head.jti) ? OUTCOME_DONE : OUTCOME_FAILED;
-	status = flow_accept(arrival->pairing, &version, arrival->body.state, arrival->body.commit);
+	texts.state = arrival->body.state;
+	texts.commit = arrival->body.commit;
+	texts.parsed = &state;
+	status = flow_accept(arrival->pairing, &version, &texts);
 	if (status == HDMS_OK)
 		return OUTCOME_DONE;
 
@@ -188,22 +192,21 @@ flow_record(Arrival *arrival)
 
 /* The first version's request: the notary is drawn past the skips. */
 static HdmsStatus
-request_draw(Pairing *pairing, Version *version, const char *state_text, const char *commit, const char *acceptance, char **request)
+request_draw(Pairing *pairing, Version *version, const FlowTexts *texts, const char *acceptance, char **request)
 {
-	HdmsState	state;
 	HdmsCommit	claims;
 	const HdmsNotaryList *list;
 	const HdmsNotary *notary;
 	HdmsStatus	status;
 
-	if ((status = hdms_state_parse(state_text, strlen(state_text), true, &state)) != HDMS_OK ||
-		(status = hdms_commit_peek(commit, strlen(commit), &claims)) != HDMS_OK)
+	if ((status = hdms_commit_peek(texts->commit, strlen(texts->commit), &claims)) != HDMS_OK)
 		return status;
 	if (!notary_list_find(pairing->home, pairing, claims.notaries, &list))
 		return HDMS_BAD_ARGUMENT;
 	if (list == NULL)
 		return HDMS_NOT_ADMITTED;
-	status = hdms_request_first(&state, commit, acceptance, list, NULL, 0, pairing->vrf, pairing->sign, home_now(pairing->home), request, &notary);
+	status = hdms_request_first(texts->parsed, texts->commit, acceptance, list, NULL, 0, pairing->vrf, pairing->sign, home_now(pairing->home),
+								request, &notary);
 	if (status == HDMS_OK)
 		strcpy(version->notary, notary->node);
 	return status;
@@ -211,24 +214,20 @@ request_draw(Pairing *pairing, Version *version, const char *state_text, const c
 
 /* A later version's request: the notary of the one before. */
 static HdmsStatus
-request_continue(Pairing *pairing, Version *version, const char *state_text, const char *commit, const char *acceptance, char **request)
+request_continue(Pairing *pairing, Version *version, const FlowTexts *texts, const char *acceptance, char **request)
 {
-	HdmsState	state;
 	Version		before;
 	HdmsBytes	prev_request = {0};
 	HdmsStatus	status;
 	bool		found;
 
-	status = hdms_state_parse(state_text, strlen(state_text), true, &state);
-	if (status != HDMS_OK)
-		return status;
 	if (!version_by_vk(pairing->home, pairing->id, version->prev, &before, &found))
 		return HDMS_BAD_ARGUMENT;
 	if (!found || before.status != VERSION_FINAL)
 		return HDMS_BAD_CHAIN;
 	if (!part_get(pairing->home, before.id, PART_REQUEST(0), &prev_request) || prev_request.data == NULL)
 		return HDMS_BAD_ARGUMENT;
-	status = hdms_request_next(&state, commit, acceptance, (const char *) prev_request.data, before.notary, pairing->sign,
+	status = hdms_request_next(texts->parsed, texts->commit, acceptance, (const char *) prev_request.data, before.notary, pairing->sign,
 							   home_now(pairing->home), request);
 	hdms_bytes_free(&prev_request);
 	if (status == HDMS_OK)
@@ -236,43 +235,55 @@ request_continue(Pairing *pairing, Version *version, const char *state_text, con
 	return status;
 }
 
-HdmsStatus
-flow_accept(Pairing *pairing, Version *version, const char *state, const char *commit)
+/* Signs, stores and sends; version and its parts are written. */
+static HdmsStatus
+accept_texts(Pairing *pairing, Version *version, const FlowTexts *texts)
 {
 	HdmsHome   *home = pairing->home;
-	HdmsBytes	state_text = {0};
-	HdmsBytes	commit_text = {0};
 	char	   *acceptance = NULL;
 	char	   *request = NULL;
-	HdmsStatus	status = HDMS_BAD_ARGUMENT;
+	HdmsStatus	status;
 
-	if (state == NULL)
+	status = hdms_acceptance_sign(texts->state, strlen(texts->state), pairing->sign, home_now(home), &acceptance);
+	if (status == HDMS_OK && version->number == 1)
+		status = request_draw(pairing, version, texts, acceptance, &request);
+	else if (status == HDMS_OK)
+		status = request_continue(pairing, version, texts, acceptance, &request);
+	if (status == HDMS_OK)
 	{
-		if (!part_get(home, version->id, PART_STATE, &state_text) || !part_get(home, version->id, PART_COMMIT, &commit_text) ||
-			state_text.data == NULL || commit_text.data == NULL)
-			goto cleanup;
-		state = (const char *) state_text.data;
-		commit = (const char *) commit_text.data;
+		version->status = VERSION_ACCEPTED;
+		if (!part_put(home, version->id, PART_ACCEPTANCE, acceptance) || !part_put(home, version->id, PART_REQUEST(0), request) ||
+			!flow_send_request(pairing, version))
+			status = HDMS_BAD_ARGUMENT;
 	}
-	status = hdms_acceptance_sign(state, strlen(state), pairing->sign, home_now(home), &acceptance);
-	if (status != HDMS_OK)
-		goto cleanup;
-	if (version->number == 1)
-		status = request_draw(pairing, version, state, commit, acceptance, &request);
-	else
-		status = request_continue(pairing, version, state, commit, acceptance, &request);
-	if (status != HDMS_OK)
-		goto cleanup;
-	version->status = VERSION_ACCEPTED;
-	if (!part_put(home, version->id, PART_ACCEPTANCE, acceptance) || !part_put(home, version->id, PART_REQUEST(0), request) ||
-		!flow_send_request(pairing, version))
-		status = HDMS_BAD_ARGUMENT;
-
-cleanup:
-	hdms_bytes_wipe(&state_text);
-	hdms_bytes_free(&commit_text);
 	free(acceptance);
 	free(request);
+	return status;
+}
+
+HdmsStatus
+flow_accept(Pairing *pairing, Version *version, const FlowTexts *texts)
+{
+	HdmsBytes	state = {0};
+	HdmsBytes	commit = {0};
+	HdmsState	parsed;
+	FlowTexts	stored;
+	HdmsStatus	status = HDMS_BAD_ARGUMENT;
+
+	if (texts != NULL)
+		return accept_texts(pairing, version, texts);
+	if (part_get(pairing->home, version->id, PART_STATE, &state) && part_get(pairing->home, version->id, PART_COMMIT, &commit) &&
+		state.data != NULL && commit.data != NULL)
+	{
+		stored.state = (const char *) state.data;
+		stored.commit = (const char *) commit.data;
+		stored.parsed = &parsed;
+		status = hdms_state_parse(stored.state, state.len, true, &parsed);
+		if (status == HDMS_OK)
+			status = accept_texts(pairing, version, &stored);
+	}
+	hdms_bytes_wipe(&state);
+	hdms_bytes_free(&commit);
 	return status;
 }
 

@@ -263,7 +263,7 @@ hdms_home_accept(HdmsHome *home, const char *id, HdmsNodeError *error)
 
 	if (result != HDMS_NODE_OK)
 		return result;
-	return decision_end(home, pairing, flow_accept(pairing, &version, NULL, NULL), error);
+	return decision_end(home, pairing, flow_accept(pairing, &version, NULL), error);
 }
 
 HdmsNodeResult

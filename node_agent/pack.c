@@ -45,6 +45,39 @@ sextet(unsigned char c)
 	return sextets[c];
 }
 
+struct Packer
+{
+	ZSTD_CCtx  *compress;
+	ZSTD_DCtx  *decompress;
+};
+
+Packer *
+packer_create(void)
+{
+	Packer	   *packer = calloc(1, sizeof(*packer));
+
+	if (packer == NULL)
+		return NULL;
+	packer->compress = ZSTD_createCCtx();
+	packer->decompress = ZSTD_createDCtx();
+	if (packer->compress == NULL || packer->decompress == NULL)
+	{
+		packer_free(packer);
+		return NULL;
+	}
+	return packer;
+}
+
+void
+packer_free(Packer *packer)
+{
+	if (packer == NULL)
+		return;
+	ZSTD_freeCCtx(packer->compress);
+	ZSTD_freeDCtx(packer->decompress);
+	free(packer);
+}
+
 typedef struct Output
 {
 	unsigned char *data;
@@ -227,7 +260,7 @@ runs_encode(const unsigned char *data, size_t len, Output *out)
 }
 
 HdmsStatus
-pack(const void *data, size_t len, HdmsBytes *packed)
+pack(Packer *packer, const void *data, size_t len, HdmsBytes *packed)
 {
 	Output		stages[PASSES] = {{0}};
 	unsigned char *result = NULL;
@@ -252,7 +285,7 @@ pack(const void *data, size_t len, HdmsBytes *packed)
 		status = HDMS_OUT_OF_MEMORY;
 		goto cleanup;
 	}
-	written = ZSTD_compress(result + 1, bound, input, input_len, LEVEL);
+	written = ZSTD_compressCCtx(packer->compress, result + 1, bound, input, input_len, LEVEL);
 	result[0] = PASSES | FLAG_ZSTD;
 	if (ZSTD_isError(written) || written >= input_len)
 	{
@@ -277,7 +310,7 @@ cleanup:
 }
 
 HdmsStatus
-unpack(const void *packed, size_t len, size_t max_len, HdmsBytes *data)
+unpack(Packer *packer, const void *packed, size_t len, size_t max_len, HdmsBytes *data)
 {
 	const unsigned char *in = packed;
 	HdmsBytes	current = {0};
@@ -303,7 +336,7 @@ unpack(const void *packed, size_t len, size_t max_len, HdmsBytes *data)
 		return HDMS_OUT_OF_MEMORY;
 	if (in[0] & FLAG_ZSTD)
 	{
-		size_t		written = ZSTD_decompress(current.data, current.len, in + 1, len - 1);
+		size_t		written = ZSTD_decompressDCtx(packer->decompress, current.data, current.len, in + 1, len - 1);
 
 		if (ZSTD_isError(written) || written != current.len)
 		{

@@ -19,6 +19,7 @@ struct Store
 {
 	sqlite3    *db;
 	Vault	   *vault;
+	Packer	   *packer;
 	struct
 	{
 		const char *sql;
@@ -124,7 +125,8 @@ store_open(const char *path, bool create, Store **result, HdmsNodeError *error)
 	if (store == NULL)
 		return false;
 	good = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
-	good = good && connection_prepare(store);
+	store->packer = packer_create();
+	good = good && store->packer != NULL && connection_prepare(store);
 	for (int i = 0; good && i < TABLE_COUNT; i++)
 	{
 		char		sql[80];
@@ -152,6 +154,7 @@ store_close(Store *store)
 		sqlite3_finalize(store->statements[i].statement);
 	sqlite3_close(store->db);
 	vault_free(store->vault);
+	packer_free(store->packer);
 	free(store);
 }
 
@@ -270,7 +273,7 @@ store_bind_sealed(Store *store, sqlite3_stmt *statement, int index, const char *
 	if (statement == NULL)
 		return false;
 	if (packed)
-		status = pack(data, len, &small);
+		status = pack(store->packer, data, len, &small);
 	if (status == HDMS_OK)
 		status = vault_seal(store->vault, column, row, packed ? small.data : data, packed ? small.len : len, &sealed);
 	hdms_bytes_wipe(&small);
@@ -292,7 +295,7 @@ store_column_sealed(Store *store, sqlite3_stmt *statement, int index, const char
 	{
 		HdmsBytes	whole = {0};
 
-		status = unpack(plain.data, plain.len, MAX_VALUE, &whole);
+		status = unpack(store->packer, plain.data, plain.len, MAX_VALUE, &whole);
 		hdms_bytes_wipe(&plain);
 		plain = whole;
 	}

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "catalogue.h"
 #include "engine.h"
 #include "pairing_row.h"
 
@@ -316,6 +317,22 @@ load_open(Load *load)
 	return load->engine != NULL;
 }
 
+/* Versions that have arrived. */
+static size_t
+versions_count(Load *load)
+{
+	size_t		sum = 0;
+
+	for (int i = 0; i < load->home_count; i++)
+	{
+		size_t		count;
+
+		(void) catalogue_entries(load->homes[i], &count);
+		sum += count;
+	}
+	return sum;
+}
+
 static void
 load_run(Load *load)
 {
@@ -335,7 +352,7 @@ load_run(Load *load)
 		input_read(load);
 		pairings_begin(load);
 		now = engine_clock();
-		if (load->final == 0)
+		if (versions_count(load) == 0)
 			cpu_before = cpu_seconds();
 		if (now - reported >= 1000)
 		{

@@ -22,6 +22,7 @@
 #define MARKER "QuicksilverMarkerOfThisTest"
 
 static Bench bench;
+static Packer *packer;
 
 /* Whether any file of the folder has the bytes. */
 static bool
@@ -251,13 +252,13 @@ assert_packs(const void *data, size_t len)
 	HdmsBytes	packed = {0};
 	HdmsBytes	back = {0};
 
-	MUST(pack(data, len, &packed));
-	MUST(unpack(packed.data, packed.len, len, &back));
+	MUST(pack(packer, data, len, &packed));
+	MUST(unpack(packer, packed.data, packed.len, len, &back));
 	assert_int_equal(back.len, len);
 	assert_memory_equal(back.data, data, len);
 	hdms_bytes_free(&back);
 	if (len > 0)
-		assert_int_equal(unpack(packed.data, packed.len, len - 1, &back), HDMS_TOO_LARGE);
+		assert_int_equal(unpack(packer, packed.data, packed.len, len - 1, &back), HDMS_TOO_LARGE);
 	hdms_bytes_free(&packed);
 }
 
@@ -303,17 +304,17 @@ packed_bytes_that_were_altered_never_crash(void **unused)
 	(void) unused;
 	MUST(hdms_random(random, sizeof(random)));
 	MUST(hdms_base64url_encode(random, sizeof(random), &text));
-	MUST(pack(text, strlen(text), &packed));
+	MUST(pack(packer, text, strlen(text), &packed));
 	for (size_t at = 0; at < packed.len; at++)
 		for (int bit = 0; bit < 8; bit++)
 		{
 			packed.data[at] ^= (unsigned char) (1 << bit);
-			if (unpack(packed.data, packed.len, 4096, &back) == HDMS_OK)
+			if (unpack(packer, packed.data, packed.len, 4096, &back) == HDMS_OK)
 				hdms_bytes_free(&back);
 			packed.data[at] ^= (unsigned char) (1 << bit);
 		}
 	for (size_t len = 0; len < packed.len; len++)
-		if (unpack(packed.data, len, 4096, &back) == HDMS_OK)
+		if (unpack(packer, packed.data, len, 4096, &back) == HDMS_OK)
 			hdms_bytes_free(&back);
 	hdms_bytes_free(&packed);
 	free(text);
@@ -380,5 +381,10 @@ main(void)
 		cmocka_unit_test(plain_http_is_for_loopback_addresses_only),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int			failed;
+
+	packer = packer_create();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	packer_free(packer);
+	return failed;
 }
