@@ -2,7 +2,7 @@
  * fake_institution.c
  *		The simulated institution and notaries on a real server, driven by lines on standard input.
  *
- *   fake_institution URL NETWORK_KEY_FILE
+ *   fake_institution URL NETWORK_KEY_FILE [CA_FILE]
  *
  *   invite [N]          prints N lines "uri URI"
  *   paired N            waits until N persons have paired, prints "paired N"
@@ -379,7 +379,7 @@ command(char *line, const char *url)
 }
 
 static void
-open_all(const char *url, const char *key_file)
+open_all(const char *url, const char *key_file, const char *ca_file)
 {
 	char	   *jwk = file_text(key_file);
 	HdmsKey    *network;
@@ -388,6 +388,8 @@ open_all(const char *url, const char *key_file)
 	free(jwk);
 	sim_open(&sim, now_ms, network);
 	config_default(&home.config);
+	if (ca_file != NULL)
+		(void) config_set(&home.config, "ca_file", ca_file);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	http = http_create(epoll);
 	for (int i = 0; i < NODES; i++)
@@ -408,9 +410,9 @@ main(int argc, char **argv)
 	bool		going = true;
 	bool		input = true;
 
-	if (argc != 3)
+	if (argc != 3 && argc != 4)
 		return 2;
-	open_all(argv[1], argv[2]);
+	open_all(argv[1], argv[2], argv[3]);
 	while (going)
 	{
 		struct pollfd waited[2] = {{.fd = epoll, .events = POLLIN}, {.fd = 0, .events = POLLIN}};

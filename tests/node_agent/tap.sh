@@ -45,9 +45,9 @@ server_start() { # directory, file with further configuration
 	. "$work/server.env"
 }
 
-institution_start() {
+institution_start() { # directory of the server, CA file
 	mkfifo "$work/institution.in"
-	"$OUT/fake_institution" "$HDMS_URL" "$1/network.jwk" <"$work/institution.in" >"$work/institution.out" 2>"$work/institution.err" &
+	"$OUT/fake_institution" "$HDMS_URL" "$1/network.jwk" ${2:+"$2"} <"$work/institution.in" >"$work/institution.out" 2>"$work/institution.err" &
 	institution=$!
 	exec 8>"$work/institution.in"
 }
