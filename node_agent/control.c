@@ -8,6 +8,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -49,6 +50,8 @@ client_close(Client *client)
 	engine_unwatch(client->control->home->engine, &client->watch);
 	close(client->watch.descriptor);
 	client->watch.descriptor = -1;
+	if (client->line != NULL)
+		OPENSSL_cleanse(client->line, client->len);	/* a pairing code has a secret in it */
 	free(client->line);
 	hdms_string_wipe(client->answer);
 	client->line = NULL;

@@ -181,8 +181,7 @@ courier_common(Courier *courier, const HttpAnswer *answer)
 
 		/* The same answer twice in a row is not about the clock. */
 		taken = llabs(offset - home->clock_offset) > 1000;
-		home->clock_offset = offset;
-		home_log(home, "the server's clock differs by %lld seconds", (long long) (offset / 1000));
+		(void) home_clock_learn(home, offset);
 	}
 	else if (strcmp(word, "unknown-node") == 0)
 	{

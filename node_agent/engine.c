@@ -473,10 +473,12 @@ hdms_engine_step(HdmsEngine *engine, int wait_ms)
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int			timeout = hdms_engine_timeout(engine);
 	int			count;
+	bool		good;
 
 	if (wait_ms >= 0 && wait_ms < timeout)
 		timeout = wait_ms;
 	count = epoll_wait(engine->epoll, events, EVENTS_AT_ONCE, timeout);
+	good = count >= 0 || errno == EINTR;
 	for (int i = 0; i < count; i++)
 	{
 		EngineWatch *watch = events[i].data.ptr;
@@ -499,5 +501,5 @@ hdms_engine_step(HdmsEngine *engine, int wait_ms)
 		home->work->control_timer = control_run(home);
 	}
 	couriers_run(engine);
-	return count >= 0 || errno == EINTR;
+	return good;
 }

@@ -25,6 +25,9 @@
 #define LOCK_FILE		"lock"
 #define CONFIG_FILE		"config"
 
+/* Strangers can make this node want things; what does not fit is asked for when the message is looked at again. */
+#define MAX_WANTS		256
+
 HdmsNodeResult
 node_error(HdmsNodeError *error, HdmsNodeResult result, const char *format,...)
 {
@@ -105,7 +108,13 @@ want_add(HdmsHome *home, const Pairing *pairing, WantKind kind, const char *id)
 
 	for (size_t i = 0; i < home->want_count; i++)
 		if (home->wants[i].kind == kind && strcmp(home->wants[i].id, id) == 0)
+		{
+			/* The next try goes through whoever asked last: the first one's server may be gone. */
+			home->wants[i].pairing = pairing->id;
 			return;
+		}
+	if (home->want_count == MAX_WANTS)
+		return;
 	bigger = realloc(home->wants, (home->want_count + 1) * sizeof(*bigger));
 	if (bigger == NULL)
 		return;					/* the waiting row asks again when its time comes */
@@ -276,10 +285,34 @@ home_unlock(HdmsHome *home, const HdmsNodeSecret *secret, HdmsNodeError *error)
 	return result;
 }
 
+/* What was learnt of the clock: with a clock that is far ahead, everything would seem to have expired at the next start. */
+static bool
+clock_load(HdmsHome *home)
+{
+	HdmsBytes	offset = {0};
+
+	if (!store_meta_get(home->store, "clock_offset", &offset))
+		return false;
+	if (offset.len > 0)
+		home->clock_offset = strtoll((char *) offset.data, NULL, 10);
+	hdms_bytes_free(&offset);
+	return true;
+}
+
+bool
+home_clock_learn(HdmsHome *home, int64_t offset)
+{
+	char		text[24];
+
+	home->clock_offset = offset;
+	home_log(home, "the server's clock differs by %lld seconds", (long long) (offset / 1000));
+	return store_meta_set(home->store, "clock_offset", text, (size_t) snprintf(text, sizeof(text), "%lld", (long long) offset));
+}
+
 static HdmsNodeResult
 home_read(HdmsHome *home, HdmsNodeError *error)
 {
-	if (!pairings_load(home) || !catalogue_load(home) || !inbox_wake_all(home))
+	if (!clock_load(home) || !pairings_load(home) || !catalogue_load(home) || !inbox_wake_all(home))
 		return node_error(error, HDMS_NODE_STORAGE, "cannot read the database: %s", store_error(home->store));
 	return HDMS_NODE_OK;
 }

@@ -77,6 +77,9 @@ struct HdmsHome
 extern int64_t home_now_ms(const HdmsHome *home);
 extern int64_t home_now(const HdmsHome *home);
 
+/* The server's clock is that many milliseconds ahead; kept for the next start. */
+extern bool home_clock_learn(HdmsHome *home, int64_t offset);
+
 /* A line for the log: no secrets, no health data. */
 extern void home_log(const HdmsHome *home, const char *format,...) __attribute__((format(printf, 2, 3)));
 

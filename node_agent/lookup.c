@@ -17,6 +17,7 @@
 
 #define ANSWER_MAX	(2 * 1024 * 1024)
 #define WOKEN		100
+#define AT_ONCE		8			/* lookups under way */
 
 /* A lookup under way. It names its want, because the array of wants may move. */
 typedef struct Lookup
@@ -171,15 +172,21 @@ lookups_run(HdmsHome *home)
 {
 	int64_t		now = engine_clock();
 	int64_t		next = INT64_MAX;
+	int			under_way = 0;
 
-	for (size_t i = 0; i < home->want_count; i++)
+	for (const Lookup *lookup = home->lookups; lookup != NULL; lookup = lookup->next)
+		under_way++;
+	for (size_t i = 0; i < home->want_count && under_way < AT_ONCE; i++)
 	{
 		Want	   *want = &home->wants[i];
 
 		if (want->in_flight)
 			continue;
 		if (want->next_try <= now)
+		{
 			lookup_start(home, want);
+			under_way += want->in_flight;
+		}
 		if (!want->in_flight && want->next_try < next)
 			next = want->next_try;
 	}

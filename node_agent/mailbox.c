@@ -10,6 +10,7 @@
 
 #define FETCH_LIMIT		32
 #define ACKS_AT_ONCE	1000
+#define MAX_WAIT		INT64_C(60000)	/* more the server does not grant */
 
 /* The server sends at most 4 MiB of envelopes; the rest is what JSON adds. */
 #define MAILBOX_ANSWER	(6 * 1024 * 1024)
@@ -58,7 +59,8 @@ mailbox_fetch(Courier *courier)
 	HttpRequest request = {.pairing = pairing, .method = "POST", .path = "/v1/mailbox/ack", .query = "", .max_answer = MAILBOX_ANSWER, .done = fetch_done,
 	.arg = courier};
 	const char *ids[ACKS_AT_ONCE];
-	int			wait = pairing->status == PAIRING_REFUSED ? -1 : (int) (config->poll_wait / 1000);
+	int64_t		held = config->poll_wait < MAX_WAIT ? config->poll_wait : MAX_WAIT;
+	int			wait = pairing->status == PAIRING_REFUSED ? -1 : (int) (held / 1000);
 
 	courier->acks_sent = courier->ack_count < ACKS_AT_ONCE ? courier->ack_count : ACKS_AT_ONCE;
 	for (size_t i = 0; i < courier->acks_sent; i++)
@@ -66,8 +68,8 @@ mailbox_fetch(Courier *courier)
 	if (hdms_wire_ack_print(ids, courier->acks_sent, wait, wait < 0 ? 0 : FETCH_LIMIT, &request.body) == HDMS_OK)
 	{
 		request.body_len = strlen(request.body);
-		request.held = config->poll_wait;
-		request.timeout = config->poll_wait + config->request_timeout;
+		request.held = held;
+		request.timeout = held + config->request_timeout;
 		courier_signing(courier, &request);
 		courier->step = http_start(engine_http(courier->engine), &request);
 	}
