@@ -43,7 +43,21 @@ sub release { $north->sql("UPDATE hdms_internal.inbox SET status = 'waiting', at
 # While an envelope is being acted upon its row is there, with its attempts.
 sub worker_in_poison
 {
-	return $pg->sql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'hdms worker' AND datname = 'north' AND wait_event = 'PgSleep'");
+	return eval { $pg->sql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'hdms worker' AND datname = 'north' AND wait_event = 'PgSleep'") };
+}
+
+sub worker_of
+{
+	my ($db) = @_;
+	return eval { $pg->sql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'hdms worker' AND datname = '$db'") };
+}
+
+# A pid that is none would be 0: this test's own process group.
+sub kill_worker
+{
+	my ($pid) = @_;
+	die "not a pid: $pid\n" unless $pid =~ /^[1-9][0-9]*$/;
+	return kill 'KILL', $pid;
 }
 
 subtest 'a message that raises an error twice is quarantined' => sub {
@@ -74,7 +88,7 @@ subtest 'a message that takes the server down twice is quarantined' => sub {
 	for my $time (1, 2)
 	{
 		my $pid = wait_until('the worker to hang', \&worker_in_poison);
-		kill 'KILL', $pid;
+		kill_worker($pid);
 		wait_for_recovery(++$crashes);
 	}
 	$north->wait_for("SELECT count(*) FROM hdms_internal.inbox WHERE status = 'quarantined' AND problem LIKE '%went down twice%'", '1');
@@ -93,8 +107,8 @@ subtest 'a worker that is killed at any time loses nothing and does nothing twic
 	for my $step (1 .. 3)
 	{
 		push @records, map { $north->issue('A-1', "{\"step\": \"$step-$_\"}") } 1 .. 10;
-		my $pid = wait_until('a worker', sub { $pg->sql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'hdms worker' AND datname = '" . ($step % 2 ? 'north' : 'south') . "'") });
-		kill 'KILL', $pid;
+		my $pid = wait_until('a worker', sub { worker_of($step % 2 ? 'north' : 'south') });
+		kill_worker($pid);
 		wait_for_recovery(++$crashes);
 	}
 	$north->wait_for("SELECT count(*) FROM hdms.records WHERE status = 'committed' AND record IN ('" . join("','", @records) . "')", scalar(@records), 120);
