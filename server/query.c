@@ -23,6 +23,18 @@ query_log_error(PGconn *conn, const PGresult *result, const char *doing)
 	log_event(LEVEL_ERROR, "database_error", "doing=s", doing, "sqlstate=s", state, "message=s", text, NULL);
 }
 
+/* What PostgreSQL says by itself, such as why it closes a connection. The log has one form, so it must not reach stderr as it is. */
+static void
+log_notice(void *unused, const char *message)
+{
+	char		text[512];
+
+	(void) unused;
+	snprintf(text, sizeof(text), "%s", message);
+	text[strcspn(text, "\n")] = '\0';
+	log_event(LEVEL_INFO, "database_notice", "message=s", text, NULL);
+}
+
 PGconn *
 query_connect(const char *conninfo)
 {
@@ -40,6 +52,7 @@ query_connect(const char *conninfo)
 		PQfinish(conn);
 		return NULL;
 	}
+	PQsetNoticeProcessor(conn, log_notice, NULL);
 	return conn;
 }
 

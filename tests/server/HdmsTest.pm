@@ -371,6 +371,7 @@ sub healthy
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($self->request('-', GET => '/healthz')->{status}, 200, 'the server is well in the end');
+	is(join('', grep { !/^\{"time":".*\}$/ } map { split /^/, read_file($_) } glob "$self->{dir}/server*.log"), '', 'the log is JSON, line by line');
 	unlike($self->logs, qr/ERROR: AddressSanitizer|runtime error:|LeakSanitizer/, 'no memory error was reported');
 }
 

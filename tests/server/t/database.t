@@ -15,8 +15,12 @@ sub new_epoch
 {
 	my ($old, $url) = @_;
 	my $new;
-	HdmsTest::wait_until(sub { $new = epoch_of($url); return defined $new && $new ne $old; });
-	return $new;
+	my $came = HdmsTest::wait_until(sub {
+		my $answer = $t->mailbox($p, $url ? (url => $url) : ());
+		$new = HdmsTest::epoch($answer);
+		return $answer->{status} == 200 && $new ne $old;
+	});
+	return $came ? $new : undef;
 }
 sub pg_ctl { my (@a) = @_; return system("cd '$t->{dir}/postgres' && " . ($> == 0 ? 'runuser -u postgres -- ' : '') . HdmsTest::run('pg_config', '--bindir') =~ s/\n//r . "/pg_ctl -D '$t->{dir}/postgres/data' -l '$t->{dir}/postgres/log' -w @a >/dev/null 2>&1"); }
 
@@ -66,7 +70,8 @@ HdmsTest::answers($t->put($h, $p, $e), 503, 'database-not-ready', 'puts, too');
 is(($t->metric('hdms_database_ready')), 0, 'the metrics say so');
 pg_ctl('start');
 isnt(new_epoch($crash_epoch), undef, 'when it is back the server works again, with a new epoch');
-is(scalar(grep { $_ eq $e->{id} } @{HdmsTest::ids($t->mailbox($p))}), 1, 'and has what was stored before');
+$r = $t->mailbox($p);
+is("$r->{status} " . scalar(grep { $_ eq $e->{id} } @{HdmsTest::ids($r)}), '200 1', 'and has what was stored before') or diag($r->{body});
 
 # a server that starts before its database
 pg_ctl('stop', '-m', 'fast');

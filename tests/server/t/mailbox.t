@@ -24,6 +24,8 @@ HdmsTest::answers($t->put($h, $p, {%$e, id => 'A' x 43}), 400, 'bad-id', 'the id
 HdmsTest::answers($t->request($h, PUT => "/v1/mailboxes/$p->{id}/$e->{id}", body => $e->{file}, type => 'text/plain'), 415, 'bad-type', 'the type must be application/jose');
 my $plain = $t->write_file("$t->{base}/plain", 'the patient has a cold');
 HdmsTest::answers($t->put($h, $p, {file => $plain, id => HdmsTest::client('digest', $plain)}), 400, 'bad-format', 'what is no compact JWE is refused');
+my $three = $t->write_file("$t->{base}/three", 'eyJhbGciOiJub25lIn0.e30.');
+HdmsTest::answers($t->put($h, $p, {file => $three, id => HdmsTest::client('digest', $three)}), 400, 'bad-format', 'a JWS, which anybody could read, is no envelope');
 HdmsTest::answers($t->put('-', $p, $e), 401, 'bad-signature', 'an unsigned put is refused');
 HdmsTest::answers($t->put($h, $p, $e, query => '?ttl=x'), 400, 'bad-argument', 'a ttl is a number');
 HdmsTest::answers($t->request($h, PUT => "/v1/mailboxes/$p->{id}/$e->{id}", type => 'application/jose'), 400, 'bad-request', 'a put without a body is refused');
