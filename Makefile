@@ -9,7 +9,7 @@
 #   make lint      compiler warnings of gcc and clang, cppcheck, clang-tidy
 #   make clean
 
-PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/*/bin/pg_config) pg_config)
+PG_CONFIG ?= $(lastword pg_config $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config)))
 PREFIX ?= /usr/local
 DESTDIR ?=
 VARIANT ?= plain
