@@ -233,6 +233,8 @@ END
 	$? = $status;
 }
 $SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);
+# psql that finds no server ends before it has read its input: that is its error to tell, not this program's end.
+$SIG{PIPE} = 'IGNORE';
 
 # The operator's server, its database in the same cluster.
 package HdmsNetwork;
