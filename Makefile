@@ -39,7 +39,7 @@ install: all
 	install build/plain/hdms-server build/plain/hdms-node build/plain/hdms-tool $(DESTDIR)$(PREFIX)/bin
 	install -m 644 build/plain/libhdms_node.a build/plain/libhdms_protocol.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 node_agent/hdms_node.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 packaging/hdms-server.conf README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/hdms
+	install -m 644 packaging/*.conf README.md docs/*.md docs/*.svg $(DESTDIR)$(PREFIX)/share/doc/hdms
 	install -m 644 packaging/systemd/hdms-server.service $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 packaging/systemd/hdms-node.service $(DESTDIR)$(PREFIX)/lib/systemd/user
 
