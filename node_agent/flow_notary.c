@@ -192,6 +192,29 @@ flow_receipt(Arrival *arrival)
 	return receipt_take(arrival, &version, arrival->body.receipt);
 }
 
+/* Whether a receipt proves that the log has another request under this version's tag. */
+static bool
+rival_is_proved(Arrival *arrival, const Version *version, const char *receipt, bool *proved)
+{
+	HdmsBytes	text = {0};
+	HdmsRequest request;
+	HdmsLeaf	leaf;
+	const HdmsKey *key = NULL;
+	bool		good = true;
+	int			count;
+
+	*proved = false;
+	if (!request_count(arrival->home, version->id, &count))
+		return false;
+	if (request_to(arrival->home, version, arrival->sender->node, count, NULL, &text, &request) >= 0)
+		good = log_key(arrival, &request, &key);
+	if (key != NULL)
+		*proved = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL) == HDMS_OK &&
+			memcmp(leaf.tag, request.commit.tag, HDMS_DIGEST_SIZE) == 0;
+	hdms_bytes_free(&text);
+	return good;
+}
+
 /* The notary says no. Some reasons pass by themselves; the request is then sent again as a new message. */
 static Outcome
 notary_refused(Arrival *arrival, Version *version, const char *code)
@@ -203,16 +226,19 @@ notary_refused(Arrival *arrival, Version *version, const char *code)
 	int64_t		id;
 	bool		found;
 
-	if (strcmp(code, "conflict") == 0 && arrival->body.receipt != NULL)
+	if (strcmp(code, "conflict") == 0)
 	{
-		Outcome		outcome = receipt_take(arrival, version, arrival->body.receipt);
+		Outcome		outcome = arrival->body.receipt ? receipt_take(arrival, version, arrival->body.receipt) : OUTCOME_REFUSED;
+		bool		proved = false;
 
 		/* The rival is this very request: so this is its receipt. */
 		if (outcome == OUTCOME_DONE || outcome == OUTCOME_FAILED)
 			return outcome;
-		if (arrival->refusal != HDMS_DIGEST_MISMATCH)
-			return outcome;
-		arrival->refusal = HDMS_OK;
+		if (arrival->body.receipt != NULL && !rival_is_proved(arrival, version, arrival->body.receipt, &proved))
+			return OUTCOME_FAILED;
+
+		/* A conflict is the institution's fault or this person's, so it takes proof; without it the notary is asked again. */
+		passes = !proved;
 	}
 	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
 		passes = passes || strcmp(code, passing[i]) == 0;

@@ -93,6 +93,9 @@ typedef struct Sim
 	bool		skip_silent;	/* the institution answers "silent" with a skip, otherwise "alive" */
 	bool		notary_refuses; /* the next notarise is refused with refuse_code */
 	char		refuse_code[40];
+	bool		refuse_own;		/* and the refusal comes with the request's own receipt */
+	int64_t		leaf_shift;		/* milliseconds that notaries' leaves are dated too late */
+	bool		wrong_leaf;		/* notaries log another request than they were sent */
 
 	SimPatient *patients;
 	size_t		patient_count;

@@ -46,7 +46,7 @@ static char *
 append(Sim *sim, int number, const HdmsRequest *request)
 {
 	SimLog	   *log = &sim->log[number];
-	HdmsLeaf	leaf = {.time_ms = sim->clock()};
+	HdmsLeaf	leaf = {.time_ms = sim->clock() + sim->leaf_shift};
 	HdmsCheckpoint checkpoint = {0};
 	unsigned char bytes[HDMS_LEAF_SIZE];
 	HdmsHash	hash;
@@ -57,6 +57,7 @@ append(Sim *sim, int number, const HdmsRequest *request)
 
 	memcpy(leaf.tag, request->commit.tag, sizeof(leaf.tag));
 	memcpy(leaf.request, request->digest, sizeof(leaf.request));
+	leaf.request[0] ^= sim->wrong_leaf;
 	hdms_leaf_write(&leaf, bytes);
 	MUST(hdms_merkle_leaf(bytes, sizeof(bytes), hash));
 	MUST(hdms_merkle_append(&log->frontier, hash, node_store, log));
@@ -98,7 +99,9 @@ sim_notary_act(Sim *sim, int number, const HdmsMessageHead *head, const HdmsBody
 	if (sim->notary_refuses)
 	{
 		sim->notary_refuses = false;
-		refuse(sim, node, head, sim->refuse_code, NULL);
+		if (sim->refuse_own)
+			MUST(hdms_request_peek(body->request, strlen(body->request), &request));
+		refuse(sim, node, head, sim->refuse_code, sim->refuse_own ? append(sim, number, &request) : NULL);
 		return;
 	}
 	status = hdms_request_verify(body->request, strlen(body->request), sim->institution.history, sim_history(sim, head->iss), &sim->list,

@@ -21,6 +21,16 @@ issued(size_t index)
 	return &bench.sim.versions[index];
 }
 
+static void
+assert_inbox_empty(void)
+{
+	int64_t		waiting;
+	int64_t		quarantined;
+
+	assert_true(inbox_counts(bench.home, &waiting, &quarantined));
+	assert_int_equal(waiting + quarantined, 0);
+}
+
 /* One message of a type meets a fate; all others are delivered. */
 typedef struct Accident
 {
@@ -70,6 +80,7 @@ store_two_versions(Accident *plan)
 	assert_int_equal(bench_status(&bench, issued(first)->state.vk), VERSION_SUPERSEDED);
 	assert_int_equal(bench_status(&bench, issued(second)->state.vk), VERSION_FINAL);
 	assert_int_equal(bench_outbox(&bench), 0);
+	assert_inbox_empty();
 	assert_int_equal(bench.sim.bad_messages, 0);
 
 	/* One leaf for each version, whatever was repeated. */
@@ -177,14 +188,11 @@ static void
 assert_refused(const char *envelope)
 {
 	uint64_t	before = bench.home->refused_messages;
-	int64_t		waiting;
-	int64_t		quarantined;
 	size_t		count;
 
 	bench_arrive(&bench, envelope);
 	assert_int_equal(bench.home->refused_messages, before + 1);
-	assert_true(inbox_counts(bench.home, &waiting, &quarantined));
-	assert_int_equal(waiting + quarantined, 0);
+	assert_inbox_empty();
 	(void) catalogue_entries(bench.home, &count);
 	assert_int_equal(count, 0);
 }
@@ -240,12 +248,16 @@ a_message_by_the_wrong_signer_for_the_wrong_receiver_or_to_the_wrong_key_is_refu
 	const SimNode *institution = &bench.sim.institution;
 	const SimNode *notary = &bench.sim.notary[0];
 	size_t		index;
-	int64_t		now = bench_now / 1000;
+	int64_t		now;
 	SimMail		mail;
 	char	   *envelope;
 
 	(void) unused;
 	bench_open(&bench, true);
+
+	/* Long enough that the institution's key was valid when the expired message was written. */
+	bench_wait(&bench, 3 * 86400);
+	now = bench_now / 1000;
 	index = bench_issue(&bench, CONTENT, 0);
 	assert_true(sim_take(&bench.sim, &mail));
 	free(mail.envelope);
@@ -266,7 +278,7 @@ a_message_by_the_wrong_signer_for_the_wrong_receiver_or_to_the_wrong_key_is_refu
 		{notary->id, notary->key[HDMS_ROLE_SIGN], bench.pairing->node, bench.pairing->encrypt, now},
 		{institution->id, institution->key[HDMS_ROLE_SIGN], notary->id, bench.pairing->encrypt, now},
 		{institution->id, institution->key[HDMS_ROLE_SIGN], bench.pairing->node, notary->key[HDMS_ROLE_ENCRYPT], now},
-		{institution->id, institution->key[HDMS_ROLE_SIGN], bench.pairing->node, bench.pairing->encrypt, now - 2 * 86400},
+		{institution->id, institution->key[HDMS_ROLE_SIGN], bench.pairing->node, bench.pairing->encrypt, now - 86401},
 		{institution->id, institution->key[HDMS_ROLE_SIGN], bench.pairing->node, bench.pairing->encrypt, now + 2 * 86400},
 	};
 
@@ -384,6 +396,7 @@ a_replayed_answer_changes_nothing(void **unused)
 	assert_int_equal(bench_status(&bench, issued(index)->state.vk), VERSION_FINAL);
 	assert_int_equal(bench.sim.log[0].leaf_count + bench.sim.log[1].leaf_count, leaves);
 	assert_int_equal(bench_outbox(&bench), 0);
+	assert_inbox_empty();
 	assert_int_equal(bench.home->refused_messages, 0);
 	for (size_t i = 0; i < count; i++)
 		free(kept[i].envelope);
