@@ -5,11 +5,9 @@
  * A sequence would leave gaps, and numbers that become visible out of order; an EMR
  * that polls by id would miss rows. Only the worker writes events, one transaction
  * after the other, so it counts by itself. A number that was given out in a
- * (sub)transaction that aborted is given out again.
+ * (sub)transaction that aborted is given out again: whoever catches an error says so with event_forget().
  */
 #include "postgres.h"
-
-#include "access/xact.h"
 
 #include "flow.h"
 #include "flow_plan.h"
@@ -31,30 +29,8 @@ event_forget(void)
 }
 
 static void
-forget_at_abort(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_ABORT)
-		event_forget();
-}
-
-static void
-forget_at_subabort(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		event_forget();
-}
-
-static void
 read_last(void)
 {
-	static bool registered = false;
-
-	if (!registered)
-	{
-		RegisterXactCallback(forget_at_abort, NULL);
-		RegisterSubXactCallback(forget_at_subabort, NULL);
-		registered = true;
-	}
 	last_event = flow_run_without_args(&find_last) > 0 ? row_int64(0, 1) : 0;
 	flow_rows_free();
 }

@@ -59,7 +59,7 @@ extern int	flow_timers(void);
 extern void event_write(const char *kind, const char *record, int64 version_id, const char *patient_ref,
 						const char *source_id, const char *status, const char *reason);
 
-/* Forgets the event counter kept in memory: after an aborted transaction. */
+/* Forgets the event counter kept in memory: after an aborted transaction or subtransaction. */
 extern void event_forget(void);
 
 #endif

@@ -327,6 +327,7 @@ issue_one_cautiously(QueuedVersion *queued, const HdmsNotaryList *list)
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		event_forget();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		ereport(LOG,

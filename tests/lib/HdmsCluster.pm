@@ -345,7 +345,8 @@ sub hospitals
 		}
 		push @made, $hospital;
 	}
-	for my $hospital (@made)
+	# Notaries first: a node asks for the newest list when it is admitted, and then not for an hour.
+	for my $hospital ((grep { $_->{notary} } @made), (grep { !$_->{notary} } @made))
 	{
 		$hospital->wait_for("SELECT status FROM hdms.node", 'pending');
 		$hospital->{node} = $hospital->sql('SELECT node_id FROM hdms.node');

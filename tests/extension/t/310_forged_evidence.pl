@@ -67,6 +67,7 @@ my @rows = (
 	['a leaf at the beginning of time', qr/^bad-claim$/, {receipt => sub { witness($good, time_ms => 0) }}],
 	['a leaf from before anybody had keys', qr/^unknown-key$/, {receipt => sub { witness($good, time_ms => 946684800000) }}],
 	['a receipt for another request', qr/^digest-mismatch$/, {receipt => sub { witness($second) }}],
+	['a receipt for another request for the same state', qr/^digest-mismatch$/, {receipt => sub { witness(agree($patient, $mine)) }}],
 	['a receipt from a log that is not the notary\'s', qr/^bad-/, {receipt => sub { $other_notary->do('receipt', request => $good->{request})->{receipt} }}],
 	['a receipt in the notary\'s name by another key', qr/^bad-signature$/,
 		{receipt => sub { $other_notary->do('receipt', request => $good->{request}, origin => $rogue->{node})->{receipt} }}],
