@@ -70,8 +70,11 @@ node_take(const char *json, size_t len, const char *node_id)
 	if (status == HDMS_OK)
 		status = hdms_history_parse(entry.history, strlen(entry.history), history);
 	if (status == HDMS_OK && strcmp(hdms_history_node_id(*history), node_id) != 0)
-		status = HDMS_BAD_CHAIN;
-	if (status == HDMS_OK && strcmp(entry.status, "active") != 0)
+	{
+		directory_refuse(node_id);
+		problem = "false-key";
+	}
+	else if (status == HDMS_OK && strcmp(entry.status, "active") != 0)
 		problem = strcmp(entry.status, "frozen") == 0 ? "frozen" : "unknown-node";
 	else if (status == HDMS_OK && hdms_history_kind(*history) == HDMS_INSTITUTION)
 		status = entry.admission == NULL || own_node.network == NULL ? HDMS_NOT_ADMITTED :
@@ -80,7 +83,7 @@ node_take(const char *json, size_t len, const char *node_id)
 	if (status != HDMS_OK)
 		return hdms_status_word(status);
 	if (problem == NULL && !directory_pin(*history))
-		problem = "fork";
+		problem = "false-key";
 	return problem;
 }
 

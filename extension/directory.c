@@ -157,19 +157,24 @@ pin_new(const HdmsHistory *history)
 		history_keep(copy, true);
 }
 
-static void
-pin_refuse(const char *node_id)
+void
+directory_refuse(const char *node_id)
 {
+	static FlowPlan is_known = FLOW_PLAN(
+		"SELECT 1 FROM hdms_internal.peers WHERE node_id = $1 AND problem IS NOT NULL"
+		" UNION ALL SELECT 1 FROM hdms_internal.lookups WHERE subject = 'node:' || $1 AND last_error = 'false-key'", TEXTOID);
 	static FlowPlan note = FLOW_PLAN(
 		"UPDATE hdms_internal.peers SET checked_at = clock_timestamp(),"
-		" problem = 'the directory offered a key that the pinned history does not justify'"
-		" WHERE node_id = $1 AND problem IS NULL", TEXTOID);
+		" problem = 'the directory offered a key that the node''s history does not justify' WHERE node_id = $1", TEXTOID);
+	bool		was_told = flow_run(&is_known, flow_text(node_id)) > 0;
 
-	if (flow_run(&note, flow_text(node_id)) == 0)
+	flow_rows_free();
+	if (was_told)
 		return;
+	flow_run(&note, flow_text(node_id));
 	event_write("false_key", NULL, 0, NULL, NULL, NULL, node_id);
 	ereport(WARNING,
-			(errmsg("a key of node %s that its pinned history does not justify was refused", node_id)));
+			(errmsg("a key of node %s that its history does not justify was refused", node_id)));
 }
 
 bool
@@ -194,7 +199,7 @@ directory_pin(const HdmsHistory *history)
 			flow_run(&touch, flow_text(node_id));
 			return true;
 		default:
-			pin_refuse(node_id);
+			directory_refuse(node_id);
 			return false;
 	}
 }

@@ -19,6 +19,12 @@ extern const HdmsHistory *directory_history(const char *node_id);
 /* Pins a history, or continues the pinned one. False when it contradicts what is pinned (noted). Needs SPI. */
 extern bool directory_pin(const HdmsHistory *history);
 
+/*
+ * Notes, once, that the directory offered a key of this node that its history, or its id, does not justify: in peers.problem
+ * where the node is pinned, as an event "false_key" and in the log. Needs SPI.
+ */
+extern void directory_refuse(const char *node_id);
+
 /* Asks the server about a node or list (again), in the current transaction. The courier does it later. */
 extern void directory_want_node(const char *node_id);
 extern void directory_want_list(const char *digest);

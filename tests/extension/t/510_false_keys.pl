@@ -19,7 +19,7 @@ my $pinned = $north->sql("SELECT history FROM hdms_internal.peers WHERE node_id 
 sub swap { my ($id, $with) = @_; $pg->sql('hdms_server', "UPDATE hdms_server.nodes SET history = (SELECT history FROM hdms_server.nodes WHERE id = '$with') WHERE id = '$id'"); $net->stop; $net->start; }
 sub ask { my ($id) = @_; $north->sql("INSERT INTO hdms_internal.lookups (subject) VALUES ('node:$id') ON CONFLICT (subject) DO UPDATE SET next_try = now()"); }
 
-my $truth = $pg->sql('hdms_server', "SELECT history FROM hdms_server.nodes WHERE id = '$node'");
+$pg->sql('hdms_server', 'CREATE TABLE truth AS SELECT id, history FROM hdms_server.nodes');
 swap($node, $south->{node});
 ask($node);
 $north->wait_for("SELECT count(*) FROM hdms_internal.lookups WHERE subject = 'node:$node' AND last_error IS NOT NULL", '1');
@@ -39,7 +39,7 @@ is($north->sql("SELECT count(*) FROM hdms_internal.peers WHERE node_id = '$west-
 is($north->sql("SELECT count(*) FROM hdms.events WHERE kind = 'false_key' AND reason = '$west->{node}'"), '1', 'but shown as an event');
 
 # The truth again: all goes on.
-$pg->sql('hdms_server', "UPDATE hdms_server.nodes SET history = '$truth' WHERE id = '$node'");
+$pg->sql('hdms_server', "UPDATE hdms_server.nodes n SET history = t.history FROM truth t WHERE t.id = n.id");
 $net->stop;
 $net->start;
 my $record = $north->issue('A-1', '{"after": "the lie"}');
