@@ -230,6 +230,28 @@ values_that_were_swapped_or_altered_on_the_disk_are_noticed(void **unused)
 }
 
 static void
+a_sealed_value_opens_in_its_own_column_and_row_only(void **unused)
+{
+	HdmsNodeSecret secret = {.platform_key = (const unsigned char *) "0123456789abcdef0123456789abcdef"};
+	Vault	   *vault;
+	HdmsBytes	wrapped = {0};
+	HdmsBytes	sealed = {0};
+	HdmsBytes	opened = {0};
+
+	(void) unused;
+	MUST(vault_create(&secret, &wrapped, &vault));
+	MUST(vault_seal(vault, "part", 7, "text", 4, &sealed));
+	assert_int_equal(vault_open(vault, "version", 7, sealed.data, sealed.len, &opened), HDMS_CANNOT_DECRYPT);
+	assert_int_equal(vault_open(vault, "part", 8, sealed.data, sealed.len, &opened), HDMS_CANNOT_DECRYPT);
+	MUST(vault_open(vault, "part", 7, sealed.data, sealed.len, &opened));
+	assert_string_equal((char *) opened.data, "text");
+	hdms_bytes_free(&wrapped);
+	hdms_bytes_free(&sealed);
+	hdms_bytes_free(&opened);
+	vault_free(vault);
+}
+
+static void
 a_database_of_a_newer_program_is_left_alone(void **unused)
 {
 	HdmsNodeSecret secret = {.platform_key = (const unsigned char *) "0123456789abcdef0123456789abcdef"};
@@ -374,6 +396,7 @@ main(void)
 		cmocka_unit_test(a_home_without_a_secret_is_not_made),
 		cmocka_unit_test(a_home_is_open_once_and_closed_to_other_users),
 		cmocka_unit_test(values_that_were_swapped_or_altered_on_the_disk_are_noticed),
+		cmocka_unit_test(a_sealed_value_opens_in_its_own_column_and_row_only),
 		cmocka_unit_test(a_database_of_a_newer_program_is_left_alone),
 		cmocka_unit_test(packing_gives_the_exact_bytes_again),
 		cmocka_unit_test(packed_bytes_that_were_altered_never_crash),
