@@ -96,7 +96,10 @@ answer_take(const Lookup *lookup, Pairing *pairing, const HttpAnswer *answer, bo
 		return true;
 
 	/* A frozen node's history is disputed: nothing of it is believed. */
-	lesson = strcmp(entry.status, "active") == 0 ? peer_learn(home, lookup->id, entry.history, entry.admission, NULL) : PEER_FALSE;
+	if (strcmp(entry.status, "active") == 0)
+		lesson = peer_learn(home, lookup->id, entry.history, entry.admission, NULL);
+	else
+		lesson = notice_add(home, "false-key", "the directory says that %s is %s", lookup->id, entry.status) ? PEER_FALSE : PEER_FAILED;
 	hdms_wire_node_free(&entry);
 	*satisfied = lesson == PEER_PINNED || lesson == PEER_SAME || lesson == PEER_CONTINUED;
 	return lesson != PEER_FAILED;

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,6 +376,10 @@ main(int argc, char **argv)
 	int			status = 1;
 
 	umask(077);
+
+	/* Envelopes come and go by the thousand: their memory is kept rather than given back each time. */
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
 	if (!arguments_read(argc, argv, &load))
 	{
 		fputs(usage, stderr);
