@@ -254,7 +254,7 @@ sub new
 	$self->{url} = "http://127.0.0.1:$self->{port}";
 	$self->{conf} = $options{conf} // '';
 	my $out = $self->tool($self->write_config(0, $self->{port}), 'init');
-	($self->{fingerprint}) = $out =~ /\b([A-Za-z0-9_-]{43})\b/ or croak "init did not print the fingerprint: $out";
+	($self->{fingerprint}) = $out =~ /(?<![\w-])([\w-]{43})(?![\w-])/ or croak "init did not print the fingerprint: $out";
 	$self->start(0);
 	return $self;
 }
