@@ -22,7 +22,7 @@ static const Command commands[] = {
 	{"pair", command_pair}, {"join", command_join}, {"put", command_put}, {"fetch", command_fetch}, {"ack", command_ack},
 	{"seal", command_seal}, {"pair_body", command_pair_body}, {"accept", command_accept}, {"reject", command_reject},
 	{"state", command_state}, {"receipt", command_receipt}, {"check_receipt", command_check_receipt},
-	{"voucher", command_voucher}, {"skip", command_skip}, {"history", command_history},
+	{"voucher", command_voucher}, {"skip", command_skip}, {"history", command_history}, {"invite", command_invite},
 };
 
 json_t *

@@ -65,6 +65,7 @@ extern json_t *command_state(const json_t *command);
 extern json_t *command_receipt(const json_t *command);
 extern json_t *command_check_receipt(const json_t *command);
 extern json_t *command_voucher(const json_t *command);
+extern json_t *command_invite(const json_t *command);
 extern json_t *command_history(const json_t *command);
 extern json_t *command_skip(const json_t *command);
 

@@ -249,7 +249,7 @@ command_check_receipt(const json_t *command)
 	return answer_status(status, members);
 }
 
-/* {}: {"voucher"}: lets one person's node register. */
+/* {["sub"]}: {"voucher", "jti"}: lets one person's node register; with sub it is that node's membership. */
 json_t *
 command_voucher(const json_t *command)
 {
@@ -258,14 +258,36 @@ command_voucher(const json_t *command)
 	json_t	   *members = NULL;
 	HdmsStatus	status;
 
-	(void) command;
 	strcpy(voucher.iss, puppet.id);
+	if (text_of(command, "sub") != NULL)
+		strncpy(voucher.sub, text_of(command, "sub"), HDMS_DIGEST_TEXT);
 	status = hdms_uuid7((int64_t) time(NULL) * 1000, voucher.jti);
 	if (status == HDMS_OK)
 		status = hdms_voucher_sign(puppet.sign, &voucher, &jws);
 	if (status == HDMS_OK)
-		members = json_pack("{s:s}", "voucher", jws);
+		members = json_pack("{s:s, s:s}", "voucher", jws, "jti", voucher.jti);
 	free(jws);
+	return answer_status(status, members);
+}
+
+/* {"voucher", "jti", "network"}: {"uri"}: an invitation by this institution. */
+json_t *
+command_invite(const json_t *command)
+{
+	HdmsPairing invitation = {.server = puppet.server};
+	char	   *uri = NULL;
+	json_t	   *members = NULL;
+	HdmsStatus	status = hdms_random(invitation.secret, sizeof(invitation.secret));
+
+	invitation.voucher = (char *) text_of(command, "voucher");
+	strcpy(invitation.node, puppet.id);
+	strncpy(invitation.network, text_of(command, "network"), HDMS_DIGEST_TEXT);
+	strncpy(invitation.invitation, text_of(command, "jti"), sizeof(invitation.invitation) - 1);
+	if (status == HDMS_OK)
+		status = hdms_pairing_uri(&invitation, &uri);
+	if (status == HDMS_OK)
+		members = json_pack("{s:s}", "uri", uri);
+	free(uri);
 	return answer_status(status, members);
 }
 
