@@ -9,7 +9,7 @@ use HdmsCluster;
 my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.resend_interval = 2\n");
 my $net = $pg->network;
 my ($north, $south) = $net->hospitals(['north'], ['south', notary => 1]);
-my $alice = $net->device('alice');
+my $alice = $net->device('alice', conf => "retry_max = 2s\n");
 $alice->pair($north->invite('A-1'));
 $alice->start;
 $north->wait_for("SELECT status FROM hdms.patients WHERE patient_ref = 'A-1'", 'paired');
