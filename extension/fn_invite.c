@@ -99,7 +99,7 @@ wait_for_voucher(Interval *expires, HdmsPairing *pairing)
 {
 	for (int waited = 0; !take_voucher(expires, pairing); waited += VOUCHER_LOOK_MS)
 	{
-		if (!wake_worker())
+		if (!wake_worker_for_vouchers())
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("no worker serves this database"),

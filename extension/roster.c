@@ -195,6 +195,20 @@ roster_report_error(const char *text)
 	LWLockRelease(roster->lock);
 }
 
+bool
+roster_vouchers_wanted(void)
+{
+	bool		wanted;
+
+	if (own_slot == NULL)
+		return false;
+	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
+	wanted = own_slot->wants_vouchers;
+	own_slot->wants_vouchers = false;
+	LWLockRelease(roster->lock);
+	return wanted;
+}
+
 static void
 roster_detach_launcher(int code, Datum arg)
 {

@@ -47,6 +47,7 @@ typedef struct RosterSlot
 	int			procno;			/* index of its PGPROC: for its latch */
 	WorkerState state;
 	bool		wanted;			/* hdms.databases names it */
+	bool		wants_vouchers; /* a backend found none that it can take */
 	int			restarts;		/* in a row, for backing off */
 	TimestampTz next_start;
 	TimestampTz started_at;
@@ -86,6 +87,9 @@ extern bool roster_attach(Oid database);
 extern void roster_report(WorkerState state);
 extern void roster_report_round(const WorkerCounters *counters);
 extern void roster_report_error(const char *text);
+
+/* Whether a backend has asked for vouchers since the last call. */
+extern bool roster_vouchers_wanted(void);
 
 /* Called by the launcher's main function. */
 extern void roster_attach_launcher(void);

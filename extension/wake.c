@@ -21,23 +21,33 @@
 
 static bool wake_wanted = false;
 
-bool
-wake_worker(void)
+static bool
+wake(bool wants_vouchers)
 {
 	RosterSlot *slot;
 	int			procno = -1;
 
 	if (roster == NULL)
 		return false;
-	LWLockAcquire(roster->lock, LW_SHARED);
+	LWLockAcquire(roster->lock, wants_vouchers ? LW_EXCLUSIVE : LW_SHARED);
 	slot = roster_find(MyDatabaseId);
 	if (slot != NULL && slot->pid != 0)
+	{
 		procno = slot->procno;
+		if (wants_vouchers)
+			slot->wants_vouchers = true;
+	}
 	LWLockRelease(roster->lock);
 	if (procno < 0)
 		return false;
 	SetLatch(&ProcGlobal->allProcs[procno].procLatch);
 	return true;
+}
+
+bool
+wake_worker_for_vouchers(void)
+{
+	return wake(true);
 }
 
 /* Must not raise: the transaction has been committed already. */
@@ -50,7 +60,7 @@ wake_at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 			wake_wanted = false;
-			wake_worker();
+			wake(false);
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:

@@ -8,7 +8,7 @@
 /* To be called inside a transaction: sets the worker's latch when (and only if) it commits. No-op without shared memory. */
 extern void wake_worker_at_commit(void);
 
-/* Now: for a backend that waits for the worker. False when no worker serves this database. */
-extern bool wake_worker(void);
+/* Now: for a backend that waits until there are vouchers that it can take. False when no worker serves this database. */
+extern bool wake_worker_for_vouchers(void);
 
 #endif
