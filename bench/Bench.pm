@@ -89,6 +89,7 @@ sub issue_everywhere
 		waitpid $emr, 0;
 		die 'the EMR failed: ' . slurp("$self->{pg}{base}/emr.log") if $? != 0;
 	}
+	local $HdmsCluster::look_every = 1;		# each look is a new session: not for nothing
 	$_->wait_for("SELECT count(*) FROM hdms_internal.versions WHERE status = 'committed' AND id > $newest{$_->{db}}", $records, $limit // 600) for @issuers;
 	my %spent = map { $_ => processor_seconds($process{$_}) - $before{$_} } keys %process;
 	my @ends = map { [split /\|/, $_->sql("SELECT extract(epoch FROM min(created_at)), extract(epoch FROM max(ended_at)), extract(epoch FROM max(created_at)) FROM hdms_internal.versions WHERE id > $newest{$_->{db}}")] } @issuers;

@@ -19,7 +19,7 @@
 #include "malloc_guard.h"
 #include "node.h"
 
-#define HISTORIES_KEPT	1000
+#define HISTORIES_KEPT	2000	/* 10 kB each */
 #define LISTS_KEPT		8
 
 typedef struct CachedHistory
@@ -27,6 +27,7 @@ typedef struct CachedHistory
 	char		node_id[HDMS_DIGEST_TEXT + 1];	/* hash key */
 	HdmsHistory *history;
 	bool		fresh;
+	bool		used;			/* since the last sweep */
 } CachedHistory;
 
 typedef struct CachedList
@@ -37,6 +38,7 @@ typedef struct CachedList
 } CachedList;
 
 static HTAB *histories;
+static bool has_fresh_history;
 static CachedList lists[LISTS_KEPT];
 static int	lists_next;			/* whose place the next one takes */
 static char newest_digest[HDMS_DIGEST_TEXT + 1];	/* "": to be read */
@@ -69,11 +71,27 @@ list_drop(CachedList *cached)
 	memset(cached, 0, sizeof(CachedList));
 }
 
-void
-directory_forget(void)
+/* Drops what was not committed and, to make room, what was not used since the last time that room was needed. */
+static void
+histories_sweep(bool full)
 {
 	HASH_SEQ_STATUS scan;
 	CachedHistory *cached;
+
+	hash_seq_init(&scan, histories);
+	while ((cached = hash_seq_search(&scan)) != NULL)
+	{
+		if (cached->fresh || (full && !cached->used))
+			history_drop(cached);
+		else if (full)
+			cached->used = false;
+	}
+	has_fresh_history = false;
+}
+
+void
+directory_forget(void)
+{
 	bool		full;
 
 	newest_digest[0] = '\0';
@@ -85,12 +103,8 @@ directory_forget(void)
 	if (histories == NULL)
 		return;
 	full = hash_get_num_entries(histories) > HISTORIES_KEPT;
-	hash_seq_init(&scan, histories);
-	while ((cached = hash_seq_search(&scan)) != NULL)
-	{
-		if (full || cached->fresh)
-			history_drop(cached);
-	}
+	if (full || has_fresh_history)
+		histories_sweep(full);
 }
 
 /* Puts a history into the cache, which owns it then. */
@@ -106,6 +120,8 @@ history_keep(HdmsHistory **history, bool fresh)
 		hdms_history_free(cached->history);
 	cached->history = *history;
 	cached->fresh = fresh;
+	cached->used = true;
+	has_fresh_history |= fresh;
 	*history = NULL;
 	return cached->history;
 }
@@ -122,7 +138,10 @@ directory_history(const char *node_id)
 	histories_open();
 	cached = hash_search(histories, node_id, HASH_FIND, NULL);
 	if (cached != NULL)
+	{
+		cached->used = true;
 		return cached->history;
+	}
 	if (flow_run(&find, flow_text(node_id)) == 0)
 	{
 		flow_rows_free();

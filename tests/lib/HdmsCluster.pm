@@ -29,6 +29,8 @@ our $build = "$top/build/" . ($ENV{VARIANT} // 'plain');
 our @stoppers;
 
 # Waits until the code gives something true; its value. 60 seconds unless said otherwise.
+our $look_every = 0.05;				# seconds between looks at a condition
+
 sub wait_until
 {
 	my ($what, $code, $limit) = @_;
@@ -38,7 +40,7 @@ sub wait_until
 		my $value = $code->();
 		return $value if $value;
 		croak "waited in vain for: $what" if time > $end;
-		sleep 0.05;
+		sleep $look_every;
 	}
 }
 
