@@ -82,7 +82,7 @@ node_take(const char *json, size_t len, const char *node_id)
 	hdms_wire_node_free(&entry);
 	if (status != HDMS_OK)
 		return hdms_status_word(status);
-	if (problem == NULL && !directory_pin(*history))
+	if (problem == NULL && !directory_pin(history))
 		problem = "false-key";
 	return problem;
 }

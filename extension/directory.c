@@ -160,20 +160,17 @@ directory_history(const char *node_id)
 }
 
 static void
-pin_new(const HdmsHistory *history)
+pin_new(HdmsHistory **history)
 {
 	static FlowPlan insert = FLOW_PLAN(
 		"INSERT INTO hdms_internal.peers (node_id, kind, name, history) VALUES ($1, $2, $3, $4)"
 		" ON CONFLICT (node_id) DO UPDATE SET history = excluded.history, checked_at = clock_timestamp(), problem = NULL",
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID);
-	const char *kind = hdms_history_kind(history) == HDMS_INSTITUTION ? "institution" : "person";
-	const char *json = hdms_history_json(history);
-	HdmsHistory **copy = guard_history();
+	const char *kind = hdms_history_kind(*history) == HDMS_INSTITUTION ? "institution" : "person";
 
-	flow_run(&insert, flow_text(hdms_history_node_id(history)), flow_text(kind),
-			 flow_text(hdms_history_name(history)), flow_text(json));
-	if (hdms_history_parse(json, strlen(json), copy) == HDMS_OK)
-		history_keep(copy, true);
+	flow_run(&insert, flow_text(hdms_history_node_id(*history)), flow_text(kind),
+			 flow_text(hdms_history_name(*history)), flow_text(hdms_history_json(*history)));
+	history_keep(history, true);
 }
 
 void
@@ -197,10 +194,10 @@ directory_refuse(const char *node_id)
 }
 
 bool
-directory_pin(const HdmsHistory *history)
+directory_pin(HdmsHistory **history)
 {
 	static FlowPlan touch = FLOW_PLAN("UPDATE hdms_internal.peers SET checked_at = clock_timestamp() WHERE node_id = $1", TEXTOID);
-	const char *node_id = hdms_history_node_id(history);
+	const char *node_id = hdms_history_node_id(*history);
 	const HdmsHistory *pinned = directory_history(node_id);
 
 	if (pinned == NULL)
@@ -208,7 +205,7 @@ directory_pin(const HdmsHistory *history)
 		pin_new(history);
 		return true;
 	}
-	switch (hdms_history_compare(pinned, history))
+	switch (hdms_history_compare(pinned, *history))
 	{
 		case -1:
 			pin_new(history);

@@ -16,8 +16,11 @@
 /* The pinned history, cached, valid until the next round; NULL when the node is not pinned. Needs SPI. */
 extern const HdmsHistory *directory_history(const char *node_id);
 
-/* Pins a history, or continues the pinned one. False when it contradicts what is pinned (noted). Needs SPI. */
-extern bool directory_pin(const HdmsHistory *history);
+/*
+ * Pins a history, or continues the pinned one. False when it contradicts what is pinned (noted). Where it was news, it is taken
+ * over (*history becomes NULL), and what directory_history() gave for the node before is not valid any more. Needs SPI.
+ */
+extern bool directory_pin(HdmsHistory **history);
 
 /*
  * Notes, once, that the directory offered a key of this node that its history, or its id, does not justify: in peers.problem

@@ -174,7 +174,7 @@ answer_paired(const FlowMessage *message, const Invitation *invitation, bool con
 
 /* Binds the patient to the node that proved to have the secret. */
 static FlowOutcome
-bind_node(const FlowMessage *message, const Invitation *invitation, const HdmsHistory *person, char **reason)
+bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory **person, char **reason)
 {
 	bool		confirm = setting_require_confirmation;
 	const char *status = confirm ? "unconfirmed" : "paired";
@@ -185,10 +185,10 @@ bind_node(const FlowMessage *message, const Invitation *invitation, const HdmsHi
 	flow_rows_free();
 	if (is_taken)
 		return refuse_pairing(message, invitation, "node-in-use", "The node is paired with this institution already.", reason);
+	flow_require(hdms_pairing_code(invitation->secret, own_node.history, *person, code), "the confirmation code");
 	if (!directory_pin(person))
 		return refuse_pairing(message, invitation, hdms_status_word(HDMS_BAD_CHAIN),
 							  "The key history contradicts the one that is known.", reason);
-	flow_require(hdms_pairing_code(invitation->secret, own_node.history, person, code), "the confirmation code");
 	flow_run(&bind_patient, flow_text(invitation->patient_ref), flow_text(message->head->iss), flow_text(status),
 			 flow_text(confirm ? code : NULL));
 	flow_run(&use_invitation, flow_text(invitation->id), flow_text(message->head->iss));
@@ -198,7 +198,7 @@ bind_node(const FlowMessage *message, const Invitation *invitation, const HdmsHi
 }
 
 static FlowOutcome
-answer_invitation(const FlowMessage *message, Invitation *invitation, const HdmsHistory *person, char **reason)
+answer_invitation(const FlowMessage *message, Invitation *invitation, HdmsHistory **person, char **reason)
 {
 	unsigned char given[HDMS_DIGEST_SIZE];
 	unsigned char mac[HDMS_DIGEST_SIZE];
@@ -220,7 +220,7 @@ answer_invitation(const FlowMessage *message, Invitation *invitation, const Hdms
 							  is_expired ? hdms_status_word(HDMS_EXPIRED) : is_used ? "used" : "closed",
 							  "The invitation cannot be used any more.", reason);
 	}
-	flow_require(hdms_pairing_mac(invitation->secret, own_node.history, person, mac), "the pairing's MAC");
+	flow_require(hdms_pairing_mac(invitation->secret, own_node.history, *person, mac), "the pairing's MAC");
 	if (hdms_base64url_read(message->body->mac, strlen(message->body->mac), given, sizeof(given)) != HDMS_OK
 		|| !hdms_equal(mac, given, sizeof(mac)))
 		return refuse_wrong_mac(message, invitation, reason);
@@ -255,7 +255,7 @@ flow_pair(const FlowMessage *message, char **reason)
 		return refuse_pairing(message, NULL, hdms_status_word(status), hdms_status_sentence(status), reason);
 	if (!hdms_is_uuid(body->invitation, strlen(body->invitation)) || !load_invitation(body->invitation, &invitation))
 		return refuse_pairing(message, NULL, "unknown-invitation", "There is no such invitation.", reason);
-	outcome = answer_invitation(message, &invitation, *person, reason);
+	outcome = answer_invitation(message, &invitation, person, reason);
 	OPENSSL_cleanse(invitation.secret, sizeof(invitation.secret));
 	return outcome;
 }

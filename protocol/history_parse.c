@@ -48,7 +48,7 @@ read_key(const json_t *jwk, HdmsRole role, HdmsKey **key)
 	return status;
 }
 
-/* The claim "keys": each role of that kind, and nothing else. */
+/* The claim "keys": each role of that kind, and nothing else. Keys that the entry has already are not read again. */
 static HdmsStatus
 read_keys(const json_t *claims, HdmsNodeKind kind, HdmsHistoryEntry *entry)
 {
@@ -64,6 +64,8 @@ read_keys(const json_t *claims, HdmsNodeKind kind, HdmsHistoryEntry *entry)
 		if (!hdms_kind_has_role(kind, role))
 			continue;
 		expected++;
+		if (entry->keys[role] != NULL)
+			continue;
 		status = read_key(json_object_get(keys, hdms_role_names[role]), role, &entry->keys[role]);
 		if (status != HDMS_OK)
 			return status;
@@ -307,6 +309,8 @@ add_entry(HdmsHistory *history, const char *jws, size_t len)
 		status = find_signer(history, jws, len, &signer, &is_recovery);
 	if (status == HDMS_OK)
 		status = hdms_jws_verify_claims(jws, len, signer, HDMS_TYP_KEYS, &claims);
+	if (status == HDMS_OK && history->length == 0)
+		entry.keys[HDMS_ROLE_SIGN] = hdms_key_share(signer);	/* it was read from these same claims */
 	if (status == HDMS_OK)
 		status = read_claims(history, &entry, claims, is_recovery);
 	if (status == HDMS_OK && (entry.jws = strdup(jws)) == NULL)

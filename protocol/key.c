@@ -173,7 +173,7 @@ hdms_key_generate(HdmsKeyType type, int bits, HdmsKey **key)
 		(type == HDMS_KEY_RSA && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits) != 1) ||
 		EVP_PKEY_generate(ctx, &pkey) != 1)
 		goto cleanup;
-	status = hdms_key_wrap(pkey, type, true, HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, key);
+	status = hdms_key_wrap(pkey, type, true, HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, NULL, key);
 	if (status == HDMS_OK)
 		pkey = NULL;
 
@@ -241,7 +241,7 @@ hdms_key_derive(const unsigned char seed[32], const char *label, uint32_t index,
 	if (status == HDMS_OK)
 		status = hdms_p256_pkey(point, scalar, &pkey);
 	if (status == HDMS_OK)
-		status = hdms_key_wrap(pkey, HDMS_KEY_P256, true, HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, key);
+		status = hdms_key_wrap(pkey, HDMS_KEY_P256, true, HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, point, key);
 	if (status != HDMS_OK)
 		EVP_PKEY_free(pkey);
 	OPENSSL_cleanse(wide, sizeof(wide));
@@ -312,7 +312,7 @@ hdms_key_from_pkey(EVP_PKEY *pkey, HdmsKey **key)
 		status = HDMS_CRYPTO_FAILED;
 		goto cleanup;
 	}
-	status = hdms_key_wrap(pkey, type, holds_private(pkey, type), HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, key);
+	status = hdms_key_wrap(pkey, type, holds_private(pkey, type), HDMS_MAY_SIGN | HDMS_MAY_ENCRYPT, NULL, key);
 	if (status != HDMS_OK)
 		EVP_PKEY_free(pkey);
 

@@ -30,8 +30,12 @@ struct HdmsKey
 	char		thumbprint[HDMS_DIGEST_TEXT + 1];
 };
 
-/* Wraps pkey, taking over the caller's reference on success.  The key has passed every check but those of "uses". */
-extern HdmsStatus hdms_key_wrap(EVP_PKEY *pkey, HdmsKeyType type, bool is_private, unsigned int uses, HdmsKey **key);
+/*
+ * Wraps pkey, taking over the caller's reference on success.  The key has passed every check but those of "uses".
+ * point is that of a P-256 key (65 bytes) where the caller has it, else NULL.
+ */
+extern HdmsStatus hdms_key_wrap(EVP_PKEY *pkey, HdmsKeyType type, bool is_private, unsigned int uses,
+								const unsigned char *point, HdmsKey **key);
 
 /* A P-256 key of a point (65 bytes) and, where not NULL, a scalar (32 bytes) that was checked to belong to it. */
 extern HdmsStatus hdms_p256_pkey(const unsigned char *point, const unsigned char *scalar, EVP_PKEY **pkey);

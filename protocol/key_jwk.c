@@ -74,9 +74,18 @@ add_param(HdmsText *text, const EVP_PKEY *pkey, const char *param)
 	BN_clear_free(number);
 }
 
+static void
+add_point(HdmsText *text, const unsigned char *point)
+{
+	hdms_text_add(text, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
+	hdms_text_add_base64url(text, point + 1, HDMS_P256_SIZE);
+	hdms_text_add(text, "\",\"y\":\"");
+	hdms_text_add_base64url(text, point + 1 + HDMS_P256_SIZE, HDMS_P256_SIZE);
+}
+
 /* The public members in the order that RFC 7638 hashes them in. */
 static HdmsStatus
-print_public(EVP_PKEY *pkey, HdmsKeyType type, char **jwk)
+print_public(EVP_PKEY *pkey, HdmsKeyType type, const unsigned char *point, char **jwk)
 {
 	HdmsText	text = {0};
 	unsigned char bytes[HDMS_P256_POINT];
@@ -86,16 +95,12 @@ print_public(EVP_PKEY *pkey, HdmsKeyType type, char **jwk)
 	switch (type)
 	{
 		case HDMS_KEY_P256:
-			len = EVP_PKEY_get1_encoded_public_key(pkey, &encoded);
-			if (len != HDMS_P256_POINT || encoded[0] != 0x04)
-				text.status = HDMS_CRYPTO_FAILED;
+			if (point != NULL)
+				add_point(&text, point);
+			else if (EVP_PKEY_get1_encoded_public_key(pkey, &encoded) == HDMS_P256_POINT && encoded[0] == 0x04)
+				add_point(&text, encoded);
 			else
-			{
-				hdms_text_add(&text, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
-				hdms_text_add_base64url(&text, encoded + 1, HDMS_P256_SIZE);
-				hdms_text_add(&text, "\",\"y\":\"");
-				hdms_text_add_base64url(&text, encoded + 1 + HDMS_P256_SIZE, HDMS_P256_SIZE);
-			}
+				text.status = HDMS_CRYPTO_FAILED;
 			OPENSSL_free(encoded);
 			break;
 		case HDMS_KEY_RSA:
@@ -116,14 +121,14 @@ print_public(EVP_PKEY *pkey, HdmsKeyType type, char **jwk)
 }
 
 HdmsStatus
-hdms_key_wrap(EVP_PKEY *pkey, HdmsKeyType type, bool is_private, unsigned int uses, HdmsKey **key)
+hdms_key_wrap(EVP_PKEY *pkey, HdmsKeyType type, bool is_private, unsigned int uses, const unsigned char *point, HdmsKey **key)
 {
 	HdmsKey    *result = calloc(1, sizeof(*result));
 	HdmsStatus	status = HDMS_OUT_OF_MEMORY;
 
 	if (result == NULL)
 		return HDMS_OUT_OF_MEMORY;
-	status = print_public(pkey, type, &result->public_jwk);
+	status = print_public(pkey, type, point, &result->public_jwk);
 	if (status == HDMS_OK)
 		status = hdms_sha256_text(result->public_jwk, strlen(result->public_jwk), result->thumbprint);
 	if (status != HDMS_OK)
@@ -262,9 +267,8 @@ read_number(const json_t *jwk, const char *name, BIGNUM **number)
 }
 
 static HdmsStatus
-read_p256(const json_t *jwk, bool has_private, EVP_PKEY **pkey)
+read_p256(const json_t *jwk, bool has_private, unsigned char point[HDMS_P256_POINT], EVP_PKEY **pkey)
 {
-	unsigned char point[HDMS_P256_POINT] = {0x04};
 	unsigned char scalar[HDMS_P256_SIZE];
 	unsigned char expected[HDMS_P256_POINT];
 	HdmsStatus	status;
@@ -279,7 +283,7 @@ read_p256(const json_t *jwk, bool has_private, EVP_PKEY **pkey)
 		status = read_fixed(jwk, "d", scalar, sizeof(scalar));
 		if (status == HDMS_OK)
 			status = hdms_p256_point(scalar, expected);
-		if (status == HDMS_OK && !hdms_equal(point, expected, sizeof(point)))
+		if (status == HDMS_OK && !hdms_equal(point, expected, HDMS_P256_POINT))
 			status = HDMS_BAD_KEY;
 	}
 	if (status == HDMS_OK)
@@ -454,6 +458,7 @@ hdms_key_from_jwk(const char *jwk, size_t len, HdmsKey **key)
 {
 	json_t	   *object = NULL;
 	EVP_PKEY   *pkey = NULL;
+	unsigned char point[HDMS_P256_POINT] = {0x04};
 	HdmsKeyType type = HDMS_KEY_P256;
 	unsigned int uses = 0;
 	const char *kty;
@@ -482,11 +487,11 @@ hdms_key_from_jwk(const char *jwk, size_t len, HdmsKey **key)
 	if (status == HDMS_OK)
 		status = read_uses(object, type, &uses);
 	if (status == HDMS_OK)
-		status = type == HDMS_KEY_P256 ? read_p256(object, has_private, &pkey) :
+		status = type == HDMS_KEY_P256 ? read_p256(object, has_private, point, &pkey) :
 			type == HDMS_KEY_RSA ? read_rsa(object, has_private, &pkey) :
 			read_ed25519(object, has_private, &pkey);
 	if (status == HDMS_OK)
-		status = hdms_key_wrap(pkey, type, has_private, uses, key);
+		status = hdms_key_wrap(pkey, type, has_private, uses, type == HDMS_KEY_P256 ? point : NULL, key);
 	if (status != HDMS_OK)
 		EVP_PKEY_free(pkey);
 	wipe_private_members(object);
