@@ -4,44 +4,56 @@
  *
  * A sequence would leave gaps, and numbers that become visible out of order; an EMR
  * that polls by id would miss rows. Only the worker writes events, one transaction
- * after the other, so it counts by itself. A number that was given out in a
- * (sub)transaction that aborted is given out again: whoever catches an error says so with event_forget().
+ * after the other, so each transaction goes on where the one before ended.
  */
 #include "postgres.h"
 
 #include "flow.h"
-#include "flow_plan.h"
+#include "pending.h"
+#include "plan_array.h"
 
-/* The id of the last event; -1: to be read. */
-static int64 last_event = -1;
-
-static FlowPlan find_last = FLOW_PLAN_WITHOUT_ARGS("SELECT id FROM hdms_internal.events ORDER BY id DESC LIMIT 1");
-
-static FlowPlan insert_event =
-FLOW_PLAN("INSERT INTO hdms_internal.events (id, kind, record, version_id, patient_ref, source_id, status, reason)"
-		  " VALUES ($1, $2, CAST($3 AS uuid), NULLIF($4, 0), $5, $6, $7, $8)",
-		  INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID);
-
-void
-event_forget(void)
+typedef struct PendingEvent
 {
-	last_event = -1;
-}
+	const char *kind;
+	const char *record;			/* this and what follows may be NULL */
+	const char *patient_ref;
+	const char *source_id;
+	const char *status;
+	const char *reason;
+	int64		version_id;		/* 0: none */
+} PendingEvent;
 
 static void
-read_last(void)
+events_write(const void *entries, int count)
 {
-	last_event = flow_run_without_args(&find_last) > 0 ? row_int64(0, 1) : 0;
-	flow_rows_free();
+	static FlowPlan insert = FLOW_PLAN(
+		"INSERT INTO hdms_internal.events (id, kind, record, version_id, patient_ref, source_id, status, reason)"
+		" SELECT coalesce((SELECT max(e.id) FROM hdms_internal.events e), 0) + n, kind, CAST(record AS uuid),"
+		"  nullif(version_id, 0), patient_ref, source_id, status, reason"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY"
+		"  AS u (kind, record, version_id, patient_ref, source_id, status, reason, n)",
+		TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID);
+	const PendingEvent *events = entries;
+
+	flow_run(&insert, FLOW_TEXT_COLUMN(events, kind, count), FLOW_TEXT_COLUMN(events, record, count),
+			 FLOW_INT64_COLUMN(events, version_id, count), FLOW_TEXT_COLUMN(events, patient_ref, count),
+			 FLOW_TEXT_COLUMN(events, source_id, count), FLOW_TEXT_COLUMN(events, status, count),
+			 FLOW_TEXT_COLUMN(events, reason, count));
 }
+
+PendingList pending_events = {.entry_size = sizeof(PendingEvent), .write = events_write};
 
 void
 event_write(const char *kind, const char *record, int64 version_id, const char *patient_ref,
 			const char *source_id, const char *status, const char *reason)
 {
-	if (last_event < 0)
-		read_last();
-	flow_run(&insert_event, flow_int64(last_event + 1), flow_text(kind), flow_text(record), flow_int64(version_id),
-			 flow_text(patient_ref), flow_text(source_id), flow_text(status), flow_text(reason));
-	last_event++;
+	PendingEvent *event = pending_add(&pending_events);
+
+	event->kind = pending_text(kind);
+	event->record = pending_text(record);
+	event->patient_ref = pending_text(patient_ref);
+	event->source_id = pending_text(source_id);
+	event->status = pending_text(status);
+	event->reason = pending_text(reason);
+	event->version_id = version_id;
 }

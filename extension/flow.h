@@ -55,11 +55,8 @@ extern int	flow_issue(int limit);
  */
 extern int	flow_timers(void);
 
-/* The next event row, in the current transaction. Any of the pointers may be NULL; version_id 0: none. */
+/* The next event row, written when the current transaction commits. Any of the pointers may be NULL; version_id 0: none. */
 extern void event_write(const char *kind, const char *record, int64 version_id, const char *patient_ref,
 						const char *source_id, const char *status, const char *reason);
-
-/* Forgets the event counter kept in memory: after an aborted transaction or subtransaction. */
-extern void event_forget(void);
 
 #endif

@@ -27,6 +27,8 @@
 #include "node.h"
 #include "notarisation.h"
 #include "outbox.h"
+#include "pending.h"
+#include "plan_array.h"
 
 #define FULL_CLAIM_SHARE	20	/* claims from the beginning may take a 20th of the time */
 #define FULL_CLAIM_PAUSE	1000	/* milliseconds between them at least */
@@ -74,8 +76,6 @@ FLOW_PLAN("SELECT q.id, v.id, CAST(v.record AS text), v.status,"
 		  " WHERE q.id >= $1 ORDER BY q.id LIMIT $2",
 		  INT8OID, INT8OID);
 
-static FlowPlan unqueue = FLOW_PLAN("DELETE FROM hdms_internal.issue_queue WHERE id = $1", INT8OID);
-
 static FlowPlan find_content = FLOW_PLAN("SELECT CAST(content AS text) FROM hdms_internal.payloads WHERE id = $1", INT8OID);
 
 static FlowPlan find_request =
@@ -89,16 +89,59 @@ FLOW_PLAN("SELECT p.state, coalesce(p.commit, ''), v.vk, CAST(extract(epoch FROM
 static FlowPlan set_waiting =
 FLOW_PLAN("UPDATE hdms_internal.versions SET status = $2, reason = $3 WHERE id = $1", INT8OID, TEXTOID, TEXTOID);
 
-static FlowPlan set_issued =
-FLOW_PLAN("WITH p AS (UPDATE hdms_internal.payloads SET state = $6, commit = $7 WHERE id = $1)"
-		  " UPDATE hdms_internal.versions SET status = 'issued', version = $2, vk = $3, prev = $4,"
-		  " accept_until = to_timestamp($5), issued_at = clock_timestamp(), reason = NULL WHERE id = $1",
-		  INT8OID, INT4OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID);
-
 static FlowPlan say_why_queued =
 FLOW_PLAN("UPDATE hdms_internal.versions SET reason = $1 WHERE status = 'queued' AND reason IS DISTINCT FROM $1"
 		  " AND id IN (SELECT q.version_id FROM hdms_internal.issue_queue q ORDER BY q.id LIMIT $2)",
 		  TEXTOID, INT8OID);
+
+/* A version that was signed, to be written down. */
+typedef struct IssuedVersion
+{
+	int64		id;
+	int64		version;
+	int64		accept_until;
+	const char *vk;
+	const char *prev;			/* NULL in version 1 */
+	const char *state;
+	const char *commit;
+} IssuedVersion;
+
+static void
+issued_write(const void *entries, int count)
+{
+	static FlowPlan set_issued = FLOW_PLAN(
+		"WITH issued AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)"
+		"  AS u (id, version, accept_until, vk, prev, state, commit)),"
+		" p AS (UPDATE hdms_internal.payloads p SET state = i.state, commit = i.commit FROM issued i WHERE p.id = i.id)"
+		" UPDATE hdms_internal.versions v SET status = 'issued', version = i.version, vk = i.vk, prev = i.prev,"
+		" accept_until = to_timestamp(i.accept_until), issued_at = clock_timestamp(), reason = NULL"
+		" FROM issued i WHERE v.id = i.id",
+		INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID);
+	const IssuedVersion *issued = entries;
+
+	flow_run(&set_issued, FLOW_INT64_COLUMN(issued, id, count), FLOW_INT64_COLUMN(issued, version, count),
+			 FLOW_INT64_COLUMN(issued, accept_until, count), FLOW_TEXT_COLUMN(issued, vk, count),
+			 FLOW_TEXT_COLUMN(issued, prev, count), FLOW_TEXT_COLUMN(issued, state, count),
+			 FLOW_TEXT_COLUMN(issued, commit, count));
+}
+
+PendingList pending_issued = {.entry_size = sizeof(IssuedVersion), .write = issued_write};
+
+static void
+unqueued_write(const void *entries, int count)
+{
+	static FlowPlan unqueue = FLOW_PLAN("DELETE FROM hdms_internal.issue_queue WHERE id = ANY ($1)", INT8ARRAYOID);
+
+	flow_run(&unqueue, flow_int64_array(entries, count));
+}
+
+PendingList pending_unqueued = {.entry_size = sizeof(int64), .write = unqueued_write};
+
+static void
+unqueue(const QueuedVersion *queued)
+{
+	*(int64 *) pending_add(&pending_unqueued) = queued->queue_id;
+}
 
 static void
 as_row(const QueuedVersion *queued, VersionRow *version)
@@ -116,7 +159,7 @@ wait_for(const QueuedVersion *queued, const char *status)
 {
 	VersionRow	version;
 
-	flow_run(&unqueue, flow_int64(queued->queue_id));
+	unqueue(queued);
 	flow_run(&set_waiting, flow_int64(queued->id), flow_text(status), flow_text(NULL));
 	as_row(queued, &version);
 	version_event(&version, status, NULL);
@@ -129,7 +172,7 @@ give_up(QueuedVersion *queued, const char *why)
 	VersionRow	version;
 
 	queued->was_given_up = true;
-	flow_run(&unqueue, flow_int64(queued->queue_id));
+	unqueue(queued);
 	as_row(queued, &version);
 	version_end(&version, "rejected", why);
 }
@@ -187,6 +230,21 @@ sign_version(const QueuedVersion *queued, const HdmsHistory *patient, const Hdms
 	return hdms_commit_sign(commit, own_node.signing, commit_text);
 }
 
+static void
+note_issued(const QueuedVersion *queued, const HdmsState *state, const char *state_text, const HdmsCommit *commit,
+			const char *commit_text)
+{
+	IssuedVersion *issued = pending_add(&pending_issued);
+
+	issued->id = queued->id;
+	issued->version = state->version;
+	issued->accept_until = commit->accept_until;
+	issued->vk = pending_text(state->vk);
+	issued->prev = state->prev[0] == '\0' ? NULL : pending_text(state->prev);
+	issued->state = pending_text(state_text);
+	issued->commit = pending_text(commit_text);
+}
+
 /* The message lives a little longer than the right to accept: the device then hears of the end. */
 static void
 put_record(const QueuedVersion *queued, char *state, char *commit, int64 accept_until, int64 now)
@@ -210,7 +268,7 @@ send_again(const QueuedVersion *queued, int64 now)
 	int64		accept_until;
 	bool		is_open = strcmp(queued->status, "issued") == 0 || strcmp(queued->status, "delivered") == 0;
 
-	flow_run(&unqueue, flow_int64(queued->queue_id));
+	unqueue(queued);
 	if (queued->patient[0] == '\0' || flow_run(&find_signed, flow_int64(queued->id)) == 0)
 		return;
 	state = row_text(0, 1);
@@ -277,10 +335,8 @@ issue_one(QueuedVersion *queued, const HdmsNotaryList *list)
 		give_up(queued, hdms_status_word(status));
 		return;
 	}
-	flow_run(&unqueue, flow_int64(queued->queue_id));
-	flow_run(&set_issued, flow_int64(queued->id), (FlowArg) {Int32GetDatum((int32) state.version), false},
-			 flow_text(state.vk), flow_text(state.prev[0] == '\0' ? NULL : state.prev), flow_int64(commit.accept_until),
-			 flow_text(*state_text), flow_text(*commit_text));
+	unqueue(queued);
+	note_issued(queued, &state, *state_text, &commit, *commit_text);
 	put_record(queued, *state_text, *commit_text, commit.accept_until, now);
 	as_row(queued, &version);
 	version_event(&version, "issued", NULL);
@@ -313,6 +369,7 @@ issue_one_cautiously(QueuedVersion *queued, const HdmsNotaryList *list)
 	PG_TRY();
 	{
 		issue_one(queued, list);
+		pending_write();
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
@@ -327,7 +384,6 @@ issue_one_cautiously(QueuedVersion *queued, const HdmsNotaryList *list)
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		event_forget();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		ereport(LOG,

@@ -205,7 +205,8 @@ make_current(const StoredVersion *stored)
 	}
 	if (!version_is_open(row))
 		sign_outdated_anew(stored);
-	version_queue_next(row->record);
+	if (row->has_waiting)
+		version_queue_next(row->record);
 }
 
 static void
@@ -236,8 +237,6 @@ confirm(const FlowMessage *message, const VersionRow *row)
 {
 	HdmsBody	body = {0};
 
-	if (version_answer_again(row->id, HDMS_MSG_COMMITTED, message->head->jti))
-		return;
 	body.vk = (char *) row->vk;
 	flow_answer(message, HDMS_MSG_COMMITTED, row->id, true, &body);
 }
@@ -257,7 +256,8 @@ flow_accepted(const FlowMessage *message, char **reason)
 		return flow_answer_refused(message, hdms_status_word(HDMS_WRONG_SENDER), "The state is another patient's.", NULL, reason);
 	if (stored.row.has_evidence)
 	{
-		confirm(message, &stored.row);
+		if (!version_answer_again(stored.row.id, HDMS_MSG_COMMITTED, message->head->jti))
+			confirm(message, &stored.row);
 		return FLOW_DONE;
 	}
 	load_state(&stored);

@@ -20,6 +20,7 @@ typedef struct VersionRow
 	int64		accept_until;	/* seconds */
 	bool		has_evidence;	/* it was committed once */
 	int64		committed;		/* number of the record's current version */
+	bool		has_waiting;	/* a later version of the record waits for its turn */
 	char	   *patient_ref;	/* palloc'ed */
 	char	   *source_id;		/* NULL: none */
 	char		patient[HDMS_DIGEST_TEXT + 1];	/* node id; "" while not paired */

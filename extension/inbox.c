@@ -72,7 +72,6 @@ inbox_reset(void)
 	fetched = NULL;
 	fetched_count = 0;
 	leftovers_due = true;
-	outbox_acks_truncate(0);
 	flow_notary_abort();
 }
 
@@ -115,8 +114,7 @@ act_safely(const InboxRow *row, InboxVerdict *verdict)
 {
 	MemoryContext before = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	int			acks = outbox_acks_noted();
-	ErrorData  *error = NULL;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(message_context);
@@ -131,9 +129,7 @@ act_safely(const InboxRow *row, InboxVerdict *verdict)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		outbox_acks_truncate(acks);
 		directory_forget();
-		event_forget();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(before);
@@ -230,7 +226,6 @@ finish_notary(InboxRow *rows, int count)
 		return;
 	transaction_begin("answering requests to notarise");
 	flow_notary_finish(&ids, &id_count);
-	outbox_flush_acks();
 	inbox_table_remove(ids, id_count);
 	for (int i = 0; i < id_count; i++)
 	{
@@ -269,7 +264,6 @@ act_on_batch(InboxRow *rows, int count)
 			removed[removed_count++] = rows[i].id;
 		MemoryContextReset(message_context);
 	}
-	outbox_flush_acks();
 	inbox_table_remove(removed, removed_count);
 	transaction_commit();
 	acting_count = 0;

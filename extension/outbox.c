@@ -3,8 +3,8 @@
  *		Messages that this node owes to others, until they are answered.
  *
  * A message is signed, sealed and written in the caller's own transaction, so it
- * exists if and only if what it reports exists. outbox_delivery.c puts it later; no transaction
- * is open while the network is being talked to.
+ * exists if and only if what it reports exists; all messages of a transaction are written when it commits.
+ * outbox_delivery.c puts them later; no transaction is open while the network is being talked to.
  */
 #include "postgres.h"
 
@@ -20,11 +20,13 @@
 #include "node.h"
 #include "outbox.h"
 #include "outbox_delivery.h"
+#include "pending.h"
 #include "plan_array.h"
 #include "roster.h"
 
 #define DEFAULT_LIFE_S	(30 * 86400)
 #define ACKS_A_MESSAGE	256
+#define WRITTEN_AT_ONCE	(4 * 1024 * 1024)	/* bytes of envelopes */
 
 /* A bare ack that is owed. */
 typedef struct OwedAck
@@ -33,9 +35,19 @@ typedef struct OwedAck
 	char		jti[37];
 } OwedAck;
 
-static OwedAck *owed;			/* in TopMemoryContext */
-static int	owed_count;
-static int	owed_size;
+/* A message as a row of the outbox and one of its envelopes. */
+typedef struct PendingMessage
+{
+	const char *jti;
+	const char *receiver;
+	const char *type;
+	const char *re;				/* NULL: it answers nothing */
+	const char *transport;
+	const char *envelope;
+	int64		version_id;		/* 0: it is about none */
+	int64		awaited;
+	int64		expires;		/* seconds */
+} PendingMessage;
 
 static void
 refuse_status(HdmsStatus status, const char *type)
@@ -66,18 +78,54 @@ message_seal(const HdmsMessageHead *head, const HdmsBody *body, const HdmsKey *r
 }
 
 static void
-outbox_insert(const HdmsMessageHead *head, const char *transport, int64 version_id, bool awaited, const char *envelope)
+messages_write(const void *entries, int count)
 {
 	static FlowPlan insert = FLOW_PLAN(
-		"WITH message AS ("
-		" INSERT INTO hdms_internal.outbox (jti, receiver, type, re, version_id, transport, awaited, expires_at)"
-		" VALUES ($1::uuid, $2, $3, $4::uuid, nullif($5, 0), $6, $7, to_timestamp($8)) RETURNING id)"
-		"INSERT INTO hdms_internal.outbox_envelopes (id, envelope) SELECT id, $9 FROM message",
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, BOOLOID, INT8OID, TEXTOID);
+		"WITH made AS MATERIALIZED (SELECT nextval('hdms_internal.outbox_id_seq') AS id, u.*"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		"   AS u (jti, receiver, type, re, version_id, transport, awaited, expires, envelope)),"
+		" message AS (INSERT INTO hdms_internal.outbox (id, jti, receiver, type, re, version_id, transport, awaited, expires_at)"
+		"  OVERRIDING SYSTEM VALUE SELECT id, jti::uuid, receiver, type, re::uuid, nullif(version_id, 0), transport,"
+		"   awaited <> 0, to_timestamp(expires) FROM made)"
+		" INSERT INTO hdms_internal.outbox_envelopes (id, envelope) SELECT id, envelope FROM made",
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+		TEXTARRAYOID);
+	const PendingMessage *messages = entries;
+	int			written;
 
-	flow_run(&insert, flow_text(head->jti), flow_text(head->aud), flow_text(head->type),
-			 flow_text(head->re[0] != '\0' ? head->re : NULL), flow_int64(version_id), flow_text(transport),
-			 flow_bool(awaited), flow_int64(head->exp), flow_text(envelope));
+	/* Envelopes can be large: not too many of them twice in memory. */
+	for (int first = 0; first < count; first += written)
+	{
+		const PendingMessage *part = messages + first;
+		size_t		bytes = 0;
+
+		for (written = 0; first + written < count && bytes < WRITTEN_AT_ONCE; written++)
+			bytes += strlen(part[written].envelope);
+		flow_run(&insert, FLOW_TEXT_COLUMN(part, jti, written), FLOW_TEXT_COLUMN(part, receiver, written),
+				 FLOW_TEXT_COLUMN(part, type, written), FLOW_TEXT_COLUMN(part, re, written),
+				 FLOW_INT64_COLUMN(part, version_id, written), FLOW_TEXT_COLUMN(part, transport, written),
+				 FLOW_INT64_COLUMN(part, awaited, written), FLOW_INT64_COLUMN(part, expires, written),
+				 FLOW_TEXT_COLUMN(part, envelope, written));
+	}
+	outbox_delivery_is_due();
+}
+
+PendingList pending_messages = {.entry_size = sizeof(PendingMessage), .write = messages_write};
+
+static void
+message_note(const HdmsMessageHead *head, const char *transport, int64 version_id, bool awaited, const char *envelope)
+{
+	PendingMessage *message = pending_add(&pending_messages);
+
+	message->jti = pending_text(head->jti);
+	message->receiver = pending_text(head->aud);
+	message->type = pending_text(head->type);
+	message->re = head->re[0] != '\0' ? pending_text(head->re) : NULL;
+	message->transport = pending_text(transport);
+	message->envelope = pending_text(envelope);
+	message->version_id = version_id;
+	message->awaited = awaited;
+	message->expires = head->exp;
 }
 
 void
@@ -112,8 +160,7 @@ outbox_put(const char *to, const char *type, const char *re, int64 version_id, b
 	if (status == HDMS_OK)
 		status = hdms_envelope_id(*envelope, strlen(*envelope), transport);
 	refuse_status(status, type);
-	outbox_insert(&head, transport, version_id, awaited, *envelope);
-	outbox_delivery_is_due();
+	message_note(&head, transport, version_id, awaited, *envelope);
 	if (jti != NULL)
 		strlcpy(jti, head.jti, sizeof(head.jti));
 }
@@ -146,33 +193,6 @@ outbox_drop(int64 version_id, const char *type)
 	flow_run(&drop, flow_int64(version_id), flow_text(type));
 }
 
-void
-outbox_ack(const char *to, const char *jti)
-{
-	if (owed_count == owed_size)
-	{
-		int			size = Max(64, owed_size * 2);
-
-		owed = owed == NULL ? MemoryContextAlloc(TopMemoryContext, size * sizeof(OwedAck)) : repalloc(owed, size * sizeof(OwedAck));
-		owed_size = size;
-	}
-	strlcpy(owed[owed_count].to, to, sizeof(owed->to));
-	strlcpy(owed[owed_count].jti, jti, sizeof(owed->jti));
-	owed_count++;
-}
-
-int
-outbox_acks_noted(void)
-{
-	return owed_count;
-}
-
-void
-outbox_acks_truncate(int count)
-{
-	owed_count = Min(owed_count, count);
-}
-
 static int
 owed_compare(const void *a, const void *b)
 {
@@ -181,21 +201,21 @@ owed_compare(const void *a, const void *b)
 	return order != 0 ? order : strcmp(((const OwedAck *) a)->jti, ((const OwedAck *) b)->jti);
 }
 
-void
-outbox_flush_acks(void)
+static void
+acks_write(const void *entries, int count)
 {
+	OwedAck    *owed = palloc(sizeof(OwedAck) * count);
 	int			first = 0;
 
-	if (owed_count == 0)
-		return;
-	qsort(owed, owed_count, sizeof(OwedAck), owed_compare);
-	while (first < owed_count)
+	memcpy(owed, entries, sizeof(OwedAck) * count);
+	qsort(owed, count, sizeof(OwedAck), owed_compare);
+	while (first < count)
 	{
 		char	   *jtis[ACKS_A_MESSAGE];
 		HdmsBody	body = {0};
 		int			next = first;
 
-		while (next < owed_count && body.ack_count < ACKS_A_MESSAGE && strcmp(owed[next].to, owed[first].to) == 0)
+		while (next < count && body.ack_count < ACKS_A_MESSAGE && strcmp(owed[next].to, owed[first].to) == 0)
 		{
 			if (next == first || strcmp(owed[next].jti, owed[next - 1].jti) != 0)
 				jtis[body.ack_count++] = owed[next].jti;
@@ -205,5 +225,15 @@ outbox_flush_acks(void)
 		outbox_put(owed[first].to, HDMS_MSG_ACK, NULL, 0, false, 0, &body, NULL);
 		first = next;
 	}
-	owed_count = 0;
+}
+
+PendingList pending_acks = {.entry_size = sizeof(OwedAck), .write = acks_write};
+
+void
+outbox_ack(const char *to, const char *jti)
+{
+	OwedAck    *owed = pending_add(&pending_acks);
+
+	strlcpy(owed->to, to, sizeof(owed->to));
+	strlcpy(owed->jti, jti, sizeof(owed->jti));
 }

@@ -12,7 +12,8 @@
 #include "message.h"
 
 /*
- * Signs, seals and queues a message in the current transaction (SPI connected).
+ * Signs, seals and queues a message in the current transaction (SPI connected). It is a row of the outbox when that commits:
+ * the functions below do not see it before.
  * to: pinned node (its history is taken from directory.c; ERROR when it is not pinned).
  * re: jti answered, or NULL. version_id: what it is about, or 0. awaited: kept until answered.
  * expires: seconds since 1970; 0 = the default of 30 days. jti (out, may be NULL): 37 bytes.
@@ -37,15 +38,8 @@ extern bool outbox_answered(const char *jti, const char *by, OutboxRow *row);
 /* Removes messages of that type about that version (a flow that ended). type NULL: all of that version. */
 extern void outbox_drop(int64 version_id, const char *type);
 
-/* Notes that a message of node "to" is to be answered by a bare ack; one ack message a node is made at the end of the round. */
+/* Notes that a message of node "to" is to be answered by a bare ack; one ack message a node is made when the transaction commits. */
 extern void outbox_ack(const char *to, const char *jti);
-
-/* Makes the ack messages noted so far, in the current transaction. Called by the worker loop before each commit of the inbox. */
-extern void outbox_flush_acks(void);
-
-/* How many acks are noted; and back to that many, for a subtransaction that was rolled back.. */
-extern int	outbox_acks_noted(void);
-extern void outbox_acks_truncate(int count);
 
 /* Makes all sent, unanswered messages due again: the server's epoch has changed. */
 extern void outbox_put_again(void);

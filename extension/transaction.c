@@ -12,6 +12,7 @@
 #include "pgstat.h"
 #include "utils/snapmgr.h"
 
+#include "pending.h"
 #include "transaction.h"
 
 static MemoryContext outside;
@@ -30,6 +31,7 @@ transaction_begin(const char *activity)
 void
 transaction_commit(void)
 {
+	pending_write();
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();

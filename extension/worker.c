@@ -176,7 +176,6 @@ issue_records(void)
 		return false;
 	transaction_begin("issuing records");
 	count = flow_issue(ISSUE_BATCH);
-	outbox_flush_acks();
 	transaction_commit();
 	directory_forget();
 	issue_due = count >= ISSUE_BATCH;
@@ -192,7 +191,6 @@ run_timers(void)
 		return;
 	transaction_begin("looking after timers");
 	seconds = flow_timers();
-	outbox_flush_acks();
 	transaction_commit();
 	directory_forget();
 	timers_at = after(Max(1, Min(seconds, 60)) * INT64CONST(1000));
@@ -252,7 +250,6 @@ recover_from_error(void)
 	inbox_failed(sqlerrcode);
 	courier_reset();
 	directory_forget();
-	event_forget();
 	MemoryContextSwitchTo(round_context);
 	FlushErrorState();
 	RESUME_INTERRUPTS();
