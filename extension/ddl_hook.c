@@ -95,14 +95,8 @@ drop_extension_begins(DropStmt *statement)
 	ListCell   *cell;
 	bool		meant = false;
 
-	/* What pgcrypto takes with it, we are. */
 	foreach(cell, statement->objects)
-	{
-		const char *name = strVal(lfirst(cell));
-
-		meant = meant || strcmp(name, "hdms") == 0 ||
-			(statement->behavior == DROP_CASCADE && strcmp(name, "pgcrypto") == 0);
-	}
+		meant = meant || strcmp(strVal(lfirst(cell)), "hdms") == 0;
 	if (!meant || !owns_extension())
 		return;
 	refuse_to_lose_records();

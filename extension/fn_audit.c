@@ -8,54 +8,44 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "fn_audit.h"
+#include "fn_insert.h"
 #include "settings.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_audit);
 
+/* Issuing writes a row, too: past the planner, like the record itself. */
+static InsertTarget audit = {"audit", 10, {"id", "at", "login", "role", "actor", "action", "record", "version_id", "patient_ref", "purpose"}, InvalidOid, {0}};
+
 void
 audit_write(const char *action, const pg_uuid_t *record, int64 version_id, text *patient_ref, text *purpose)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[8] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, INT8OID, TEXTOID, TEXTOID};
-	Datum		values[8] = {0};
-	char		nulls[9] = "        ";
+	Datum		values[10] = {0};
+	bool		nulls[10] = {0};
 
-	if (plan == NULL)
-	{
-		SPIPlanPtr	made = SPI_prepare("INSERT INTO hdms_internal.audit"
-									   " (login, role, actor, action, record, version_id, patient_ref, purpose)"
-									   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", 8, types);
-
-		if (made == NULL || SPI_keepplan(made) != 0)
-			elog(ERROR, "could not prepare the audit: %s", SPI_result_code_string(SPI_result));
-		plan = made;
-	}
-	values[0] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	values[1] = CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));
-	if (setting_actor != NULL && setting_actor[0] != '\0')
-		values[2] = CStringGetTextDatum(setting_actor);
-	else
-		nulls[2] = 'n';
-	values[3] = CStringGetTextDatum(action);
-	if (record != NULL)
-		values[4] = UUIDPGetDatum(record);
-	else
-		nulls[4] = 'n';
-	values[5] = Int64GetDatum(version_id);
-	nulls[5] = version_id == 0 ? 'n' : ' ';
-	values[6] = PointerGetDatum(patient_ref);
-	nulls[6] = patient_ref == NULL ? 'n' : ' ';
-	values[7] = PointerGetDatum(purpose);
-	nulls[7] = purpose == NULL ? 'n' : ' ';
-	if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write the audit");
+	PreventCommandIfReadOnly("INSERT");
+	values[0] = Int64GetDatum(insert_next_id("audit_id_seq"));
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	values[3] = CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));
+	nulls[4] = setting_actor == NULL || setting_actor[0] == '\0';
+	if (!nulls[4])
+		values[4] = CStringGetTextDatum(setting_actor);
+	values[5] = CStringGetTextDatum(action);
+	values[6] = UUIDPGetDatum(record);
+	nulls[6] = record == NULL;
+	values[7] = Int64GetDatum(version_id);
+	nulls[7] = version_id == 0;
+	values[8] = PointerGetDatum(patient_ref);
+	nulls[8] = patient_ref == NULL;
+	values[9] = PointerGetDatum(purpose);
+	nulls[9] = purpose == NULL;
+	insert_row(&audit, values, nulls);
 }
 
 void
@@ -73,12 +63,9 @@ audit_write_read(const char *action, const pg_uuid_t *record, int64 version_id, 
 Datum
 hdms_fn_audit(PG_FUNCTION_ARGS)
 {
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	audit_write(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 				PG_ARGISNULL(1) ? NULL : PG_GETARG_UUID_P(1), 0,
 				PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
 				PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3));
-	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "fn_argument.h"
+#include "fn_audit.h"
 #include "fn_compartment.h"
 #include "fn_store.h"
 #include "wake.h"
@@ -433,6 +434,7 @@ store_entry(const Import *import, const Entry *entry, pg_uuid_t *record, bool *c
 		case STORED_NEW:
 		case STORED_VERSION:
 			*changed = true;
+			audit_write("import", record, 0, import->patient_ref, NULL);
 			return NULL;
 		case STORED_BEFORE:
 			return NULL;

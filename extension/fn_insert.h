@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
+
 #define INSERT_MAX_COLUMNS 12
 
 /* A table of hdms_internal and the columns that a caller gives values for; the others become null. */

@@ -95,7 +95,10 @@ hdms_fn_issue(PG_FUNCTION_ARGS)
 	check_outcome(outcome, patient_ref, source_id, record);
 	SPI_finish();
 	if (outcome != STORED_BEFORE)
+	{
+		audit_write(outcome == STORED_NEW ? "issue" : "amend", record, 0, patient_ref, NULL);
 		wake_worker_at_commit();
+	}
 	PG_RETURN_UUID_P(record);
 }
 
@@ -118,7 +121,10 @@ hdms_fn_amend(PG_FUNCTION_ARGS)
 	check_outcome(outcome, NULL, NULL, record);
 	SPI_finish();
 	if (outcome != STORED_BEFORE)
+	{
+		audit_write("amend", record, 0, NULL, NULL);
 		wake_worker_at_commit();
+	}
 	PG_RETURN_INT32(ordinal);
 }
 

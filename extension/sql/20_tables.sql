@@ -167,12 +167,12 @@ CREATE TABLE hdms_internal.outbox_envelopes (
 -- Ciphertext does not get smaller: PostgreSQL need not try.
 ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;
 
--- Envelopes received and not yet acted upon.
+-- Envelopes received and not yet acted upon; of those that were discarded, that they were.
 CREATE TABLE hdms_internal.inbox (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	transport text NOT NULL UNIQUE,
-	envelope text NOT NULL,
-	status text NOT NULL DEFAULT 'new' CHECK (status IN ('new', 'waiting', 'quarantined')),
+	envelope text NOT NULL,				-- empty once discarded
+	status text NOT NULL DEFAULT 'new' CHECK (status IN ('new', 'waiting', 'quarantined', 'discarded')),
 	attempts integer NOT NULL DEFAULT 0,
 	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -180,6 +180,7 @@ CREATE TABLE hdms_internal.inbox (
 );
 ALTER TABLE hdms_internal.inbox ALTER COLUMN envelope SET STORAGE EXTERNAL;
 CREATE INDEX inbox_waiting ON hdms_internal.inbox (next_try) WHERE status = 'waiting';
+CREATE INDEX inbox_quarantined ON hdms_internal.inbox (received_at) WHERE status = 'quarantined';
 
 -- Message ids that were acted upon, until their messages have expired.
 CREATE TABLE hdms_internal.processed (

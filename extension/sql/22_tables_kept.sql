@@ -41,7 +41,7 @@ COMMENT ON TABLE hdms_internal.payloads IS 'The bytes of versions: content and s
 COMMENT ON TABLE hdms_internal.issue_queue IS 'Versions to sign and send, or to send again';
 COMMENT ON TABLE hdms_internal.outbox IS 'Messages owed to others until they are answered';
 COMMENT ON TABLE hdms_internal.outbox_envelopes IS 'The envelopes of the outbox';
-COMMENT ON TABLE hdms_internal.inbox IS 'Envelopes received and not yet acted upon, or quarantined';
+COMMENT ON TABLE hdms_internal.inbox IS 'Envelopes received and not yet acted upon, quarantined, or discarded';
 COMMENT ON TABLE hdms_internal.processed IS 'Ids of messages that were acted upon';
 COMMENT ON TABLE hdms_internal.refusals IS 'Envelopes that were refused for good: why, never what was inside';
 COMMENT ON TABLE hdms_internal.probes IS 'Questions to notaries that a device reported as silent';

@@ -31,6 +31,7 @@ BEGIN
 		RAISE EXCEPTION 'this database is not a node of a network'
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call hdms.join_network() first.';
 	END IF;
+	PERFORM hdms_internal.audit_write('adopt keys', NULL, NULL, NULL);
 	PERFORM hdms_internal.wake_worker();
 END
 $$;

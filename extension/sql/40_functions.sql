@@ -60,6 +60,9 @@ BEGIN
 	PERFORM hdms_internal.check_text(patient_ref, 'patient_ref', 200);
 	INSERT INTO hdms_internal.patients (patient_ref, status) VALUES (register_patient.patient_ref, 'registered')
 		ON CONFLICT ON CONSTRAINT patients_pkey DO NOTHING;
+	IF FOUND THEN
+		PERFORM hdms_internal.audit_write('register', NULL, patient_ref, NULL);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION hdms.register_patient(text) IS

@@ -63,7 +63,7 @@ CREATE VIEW hdms.deliveries AS
 	FROM hdms_internal.outbox o LEFT JOIN hdms_internal.versions v ON v.id = o.version_id
 	UNION ALL
 	SELECT 'in', i.id, NULL, NULL, NULL, NULL, i.status, i.attempts, i.next_try, i.received_at, NULL, i.problem
-	FROM hdms_internal.inbox i
+	FROM hdms_internal.inbox i WHERE i.status <> 'discarded'
 	UNION ALL
 	SELECT 'lookup', NULL, l.subject, NULL, NULL, NULL, 'queued', l.attempts, l.next_try, NULL, NULL, l.last_error
 	FROM hdms_internal.lookups l
@@ -76,6 +76,13 @@ COMMENT ON COLUMN hdms.deliveries.peer IS 'receiver; of a refused message the se
 COMMENT ON COLUMN hdms.deliveries.status IS 'queued, sent (not answered yet); new, waiting, quarantined; refused';
 COMMENT ON COLUMN hdms.deliveries.problem IS 'the last error, or what it waits for';
 
+CREATE VIEW hdms.quarantine AS
+	SELECT i.transport, i.received_at, i.attempts, i.problem
+	FROM hdms_internal.inbox i WHERE i.status = 'quarantined';
+COMMENT ON VIEW hdms.quarantine IS 'Messages that ended two attempts without an outcome: for hdms.release_message() or hdms.discard_message()';
+COMMENT ON COLUMN hdms.quarantine.transport IS 'id of the envelope, as in the server''s log and in hdms.events.reason';
+COMMENT ON COLUMN hdms.quarantine.problem IS 'where acting on it failed';
+
 CREATE VIEW hdms.workers AS
 	SELECT database, pid, state, started_at, last_round, rounds, sent, received, refused, failures, last_error
 	FROM hdms_internal.worker_status();
@@ -87,4 +94,5 @@ CREATE VIEW hdms.audit AS
 COMMENT ON VIEW hdms.audit IS 'Who did and read what, when and for what purpose';
 COMMENT ON COLUMN hdms.audit.login IS 'session_user';
 COMMENT ON COLUMN hdms.audit.role IS 'the role in force';
+COMMENT ON COLUMN hdms.audit.purpose IS 'why, as the caller said; of messages, which one';
 COMMENT ON COLUMN hdms.audit.actor IS 'hdms.actor: for whom the application said that it acted';

@@ -213,7 +213,7 @@ BEGIN
 	check_name := 'quarantine'; status := 'ok'; hint := NULL; detail := 'no message was quarantined';
 	IF found > 0 THEN
 		status := 'warn'; detail := format('%s messages ended two attempts without an outcome and are kept aside', found);
-		hint := 'SELECT * FROM hdms.deliveries WHERE status = ''quarantined''; please report what the server''s log says about them.';
+		hint := 'SELECT * FROM hdms.quarantine; please report what the server''s log says about them. When the cause is mended: hdms.release_message(transport); to give one up: hdms.discard_message(transport, reason).';
 	END IF;
 	RETURN NEXT;
 

@@ -47,9 +47,11 @@ GRANT EXECUTE ON FUNCTION
 	hdms.resend(uuid),
 	hdms.verify(uuid),
 	hdms.doctor(),
+	hdms.release_message(text),
+	hdms.discard_message(text, text),
 	hdms_internal.worker_status()		-- behind hdms.workers: a view's functions run with the caller's rights
 	TO hdms_admin;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.workers, hdms.audit
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.audit
 	TO hdms_admin;
 
 -- The analyst sees what node this is.
