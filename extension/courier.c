@@ -258,6 +258,7 @@ courier_epoch_changed(const char *epoch)
 	flow_run(&save, flow_text(epoch));
 	transaction_commit();
 	strlcpy(known_epoch, epoch, sizeof(known_epoch));
+	join_look_again();
 }
 
 /* What all answers have in common. True when the exchange goes on and is not finished. */
@@ -269,7 +270,7 @@ courier_look_at(HttpExchange *exchange)
 	char	   *detail = NULL;
 	int64_t		server_now = 0;
 
-	if (exchange->status == 401 && exchange->reply != NULL &&
+	if ((exchange->status == 401 || exchange->status == 403) && exchange->reply != NULL &&
 		hdms_wire_problem_parse(exchange->reply, exchange->reply_len, word, &detail, &server_now) == HDMS_OK)
 		free(detail);
 	if (courier_repeat(exchange, word, server_now))
@@ -282,7 +283,8 @@ courier_look_at(HttpExchange *exchange)
 		courier_failed(text, exchange->retry_after);
 		return false;
 	}
-	if (exchange->status == 401)
+	/* A server that was put back from a backup may not know the node, or not that it was admitted. */
+	if (exchange->status == 401 || (exchange->status == 403 && strcmp(word, "not-admitted") == 0))
 		join_forgotten();
 	else if (failures_in_a_row > 0)
 	{

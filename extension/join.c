@@ -55,6 +55,7 @@ static bool row_exists;
 static char *server_in_use;		/* URL that the courier was given; in TopMemoryContext */
 static bool registered;
 static bool under_way;
+static bool brought_back;		/* this server was already given an admission that it did not show */
 static TimestampTz move_at;		/* when join_move() has something to do */
 
 static void
@@ -258,8 +259,15 @@ void
 join_forgotten(void)
 {
 	if (registered)
-		ereport(LOG, (errmsg("HDMS: the server does not know this node, registering again")));
+		ereport(LOG, (errmsg("HDMS: the server does not know this node or its admission, registering again")));
 	registered = false;
+	move_at = 0;
+}
+
+void
+join_look_again(void)
+{
+	brought_back = false;
 	move_at = 0;
 }
 
@@ -366,6 +374,12 @@ registration_answered(HttpExchange *exchange)
 	bool		admitted = strcmp(row.status, "active") == 0;
 
 	under_way = false;
+	if (admitted && exchange->status == 202)
+	{
+		move_in(REFUSED_EVERY_S);
+		problem_set("the server holds this node for one that was not admitted, although it was shown the admission");
+		return;
+	}
 	if (exchange->status == 200 || exchange->status == 201 || exchange->status == 202)
 	{
 		registered = true;
@@ -419,11 +433,22 @@ register_ask(void)
 	under_way = courier_send(exchange);
 }
 
+/* Registers once more with the admission, once for each epoch: a server that shows another one ever after cannot keep us busy. */
+static void
+bring_back(void)
+{
+	if (brought_back)
+		return;
+	brought_back = true;
+	join_forgotten();
+}
+
 /* Looks into the directory's entry about this node itself. */
 static void
 entry_take(const HdmsNodeEntry *entry)
 {
 	HdmsAdmission admission;
+	HdmsAdmission kept;
 	bool		was_active = strcmp(row.status, "active") == 0;
 
 	if (strcmp(entry->status, "frozen") == 0)
@@ -435,11 +460,22 @@ entry_take(const HdmsNodeEntry *entry)
 	{
 		if (strcmp(row.status, "joining") == 0)
 			status_save("pending", NULL, false);
+		else if (was_active)
+			bring_back();
 		return;
 	}
 	if (hdms_admission_verify(entry->admission, strlen(entry->admission), own_node.network, own_node.history, &admission) != HDMS_OK)
 	{
 		problem_set("the server shows an admission of this node that the network's key did not sign");
+		return;
+	}
+
+	/* A server that was put back from a backup shows an earlier one: it is given the later one, not believed. */
+	if (was_active && row.admission != NULL &&
+		hdms_admission_verify(row.admission, strlen(row.admission), own_node.network, own_node.history, &kept) == HDMS_OK &&
+		kept.iat > admission.iat)
+	{
+		bring_back();
 		return;
 	}
 	if (!was_active || row.admission == NULL || strcmp(row.admission, entry->admission) != 0)

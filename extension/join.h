@@ -16,6 +16,9 @@ extern void join_move(void);
 /* The server does not know this node (any more): register again. */
 extern void join_forgotten(void);
 
+/* The server is another one than before, perhaps with an older directory: look at what it says of this node. */
+extern void join_look_again(void);
+
 /* What was asked will not be answered. */
 extern void join_reset(void);
 

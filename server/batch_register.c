@@ -94,6 +94,24 @@ decide_new(Candidate *candidate)
 	candidate->admission = registration->admission;
 }
 
+/*
+ * Whether a registration brings a later admission than the directory has: after it was put back from a backup, the
+ * node is the one who knows what the operator decided since.
+ */
+static bool
+brings_later_admission(const NodeRegistration *registration, const char *kept)
+{
+	HdmsAdmission admission;
+
+	if (registration->admission == NULL)
+		return false;
+	if (registration->status == NODE_PENDING || kept == NULL)
+		return true;
+	return strcmp(kept, registration->admission) != 0
+		&& hdms_admission_verify(kept, strlen(kept), registration->network, registration->history, &admission) == HDMS_OK
+		&& registration->admitted > admission.iat;
+}
+
 /* A node that the directory has. */
 static bool
 decide_known(Candidate *candidate, const PGresult *known, int row)
@@ -143,7 +161,7 @@ decide_known(Candidate *candidate, const PGresult *known, int row)
 		candidate->history = hdms_history_json(registration->history);
 		candidate->entries = hdms_history_length(registration->history);
 	}
-	if (registration->status == NODE_PENDING && registration->admission != NULL)
+	if (brings_later_admission(registration, candidate->kept_admission))
 	{
 		candidate->decision = DECIDE_UPDATE;
 		if (candidate->history == NULL)

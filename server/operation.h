@@ -74,6 +74,8 @@ typedef struct NodeRegistration
 	HdmsVoucher voucher;
 	const char *admission;		/* verified, or NULL */
 	bool		notary;
+	int64_t		admitted;		/* when the admission was signed */
+	const HdmsKey *network;		/* its key; set with the admission */
 	const CarriedList *lists;
 	size_t		lists_count;
 

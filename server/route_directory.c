@@ -241,6 +241,8 @@ check_admission(Request *request)
 	}
 	registering->registration.admission = registering->body.admission;
 	registering->registration.notary = admission.notary;
+	registering->registration.admitted = admission.iat;
+	registering->registration.network = request->server->network;
 	return true;
 }
 
