@@ -16,6 +16,7 @@
 
 #define FAILURES_PER_MINUTE	300
 #define FAILURES_BURST		600
+#define PENDING_NOTED_MS	600000
 
 static const char *const failure_words[AUTHENTICATION_COUNT] = {
 	[AUTHENTICATION_MISSING] = "bad-signature", [AUTHENTICATION_UNKNOWN_NODE] = "unknown-node",
@@ -46,7 +47,7 @@ authenticate_refuse(Request *request, AuthenticationFailure failure)
 	request_address(request, address);
 	log_event(LEVEL_DEBUG, "authentication_failed", "route=s", request->match.route->name, "reason=s", word, "address=s", address, NULL);
 	if (failure != AUTHENTICATION_PENDING
-		&& rate_take(request->server->address_rates, address, strlen(address), FAILURES_PER_MINUTE, FAILURES_BURST, 1, &retry_after) == 0)
+		&& !rate_take(request->server->address_rates, address, strlen(address), FAILURES_PER_MINUTE, FAILURES_BURST, &retry_after))
 	{
 		metrics_count(COUNTER_RATE_LIMITED, 1);
 		request_problem_later(request, 429, "too-many-requests", "too many failures from this address", retry_after);
@@ -86,11 +87,25 @@ rate_allows(Request *request)
 
 	if (rate_take(request->server->node_rates, request->node->id, HDMS_DIGEST_TEXT,
 				  60 * (institution ? config->institution_rate_per_second : config->rate_per_second),
-				  institution ? config->institution_rate_burst : config->rate_burst, 1, &retry_after) == 1)
+				  institution ? config->institution_rate_burst : config->rate_burst, &retry_after))
 		return true;
 	metrics_count(COUNTER_RATE_LIMITED, 1);
 	request_problem_later(request, 429, "too-many-requests", "this node sends more than it may", retry_after);
 	return false;
+}
+
+/* An institution that waits to be admitted still asks: its registration is kept. */
+static void
+note_pending(Request *request)
+{
+	int64_t		now = monotonic_ms();
+	int64_t		noted = atomic_load(&request->node->noted);
+
+	if (noted == 0 || now - noted > PENDING_NOTED_MS)
+	{
+		atomic_store(&request->node->noted, now);
+		housekeeper_saw_pending(request->server->housekeeper, request->node->id);
+	}
 }
 
 static void
@@ -122,6 +137,8 @@ verify(Request *request, const HdmsKey *key, const unsigned char *secret)
 	{
 		free(request->keyid);
 		request->keyid = NULL;
+		if (request->node->status == NODE_PENDING)
+			note_pending(request);
 		request->operation.nonce = request->nonce;
 		request->operation.signer = request->node->id;
 		request->authenticated(request);

@@ -30,6 +30,7 @@ typedef struct Config
 	int64_t		default_ttl;	/* seconds */
 	int64_t		max_ttl;
 	int64_t		session_ttl;
+	int64_t		pending_ttl;	/* of an institution that was not admitted and does not ask any more */
 	int64_t		rate_per_second;
 	int64_t		rate_burst;
 	int64_t		institution_rate_per_second;

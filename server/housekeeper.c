@@ -2,7 +2,7 @@
  * housekeeper.c
  *		What is to be done now and then: one process at a time does it for all.
  *
- * Expired envelopes, old nonces and expired vouchers are deleted in small batches, so that no transaction is long and
+ * Expired envelopes, old nonces, expired vouchers and forgotten registrations are deleted in small batches, so that no transaction is long and
  * nobody waits for a lock; the list of notaries is signed anew before it gets too old; mailboxes are counted for the
  * metrics. Each kind of work is under an advisory lock that is only tried: who does not get it leaves it to whoever has it.
  */
@@ -25,6 +25,7 @@
 #define BATCH_ROWS		"1000"
 #define BATCHES_MAX		50		/* of one kind in one round */
 #define NONCE_SECONDS	600
+#define SEEN_MAX		256
 
 struct Housekeeper
 {
@@ -35,6 +36,8 @@ struct Housekeeper
 	pthread_cond_t wanted;
 	bool		stopping;
 	bool		lists_wanted;
+	size_t		seen_count;
+	char		seen[SEEN_MAX][HDMS_DIGEST_TEXT + 1];	/* pending institutions that were heard of */
 };
 
 /* Deletes in batches what a statement with a time and a limit selects; returns how many, or -1. */
@@ -78,6 +81,48 @@ delete_expired(PGconn *conn, int64_t now)
 		&& delete_batches(conn, "DELETE FROM hdms_server.vouchers_used USING (SELECT issuer, jti FROM hdms_server.vouchers_used"
 						  " WHERE expires < $1::int8 ORDER BY expires LIMIT " BATCH_ROWS " FOR UPDATE SKIP LOCKED) AS old"
 						  " WHERE vouchers_used.issuer = old.issuer AND vouchers_used.jti = old.jti", now - 86400) >= 0;
+}
+
+/*
+ * Institutions that nobody admitted and that do not ask any more. One that asks after all is told that it is unknown,
+ * and registers again.
+ */
+static bool
+delete_pending(PGconn *conn, int64_t before)
+{
+	int64_t		deleted = delete_batches(conn, "WITH gone AS (DELETE FROM hdms_server.nodes USING (SELECT id FROM hdms_server.nodes"
+										 " WHERE status = 'pending' AND registered < $1::int8 AND COALESCE(seen, 0) < $1::int8"
+										 " ORDER BY registered LIMIT " BATCH_ROWS " FOR UPDATE SKIP LOCKED) AS old"
+										 " WHERE nodes.id = old.id RETURNING nodes.id) SELECT pg_notify('hdms_nodes', id) FROM gone", before);
+
+	if (deleted > 0)
+		log_event(LEVEL_INFO, "pending_removed", "nodes=i", deleted, NULL);
+	return deleted >= 0;
+}
+
+/* Writes down which pending institutions this process heard of. */
+static bool
+write_seen(Housekeeper *housekeeper, PGconn *conn, int64_t now)
+{
+	char		ids[SEEN_MAX * (HDMS_DIGEST_TEXT + 1) + 2];
+	char		time[24];
+	const char *values[] = {ids, time};
+	size_t		len = 0;
+
+	pthread_mutex_lock(&housekeeper->lock);
+	for (size_t i = 0; i < housekeeper->seen_count; i++)
+	{
+		ids[len++] = i == 0 ? '{' : ',';
+		memcpy(ids + len, housekeeper->seen[i], HDMS_DIGEST_TEXT);
+		len += HDMS_DIGEST_TEXT;
+	}
+	housekeeper->seen_count = 0;
+	pthread_mutex_unlock(&housekeeper->lock);
+	if (len == 0)
+		return true;
+	memcpy(ids + len, "}", 2);
+	snprintf(time, sizeof(time), "%lld", (long long) now);
+	return query_do(conn, "UPDATE hdms_server.nodes SET seen = $2::int8 WHERE id = ANY ($1::text[]) AND status = 'pending'", 2, values);
 }
 
 /* Counts by the index alone. A count that takes too long is given up: the old figure stays. */
@@ -155,11 +200,11 @@ housekeeper_round(Housekeeper *housekeeper, PGconn *conn, bool *lists_wanted, in
 		ok = notary_list_refresh(conn, housekeeper->network, (*housekeeper->config)->notary_list_max_age, wall_seconds()) != NOTARY_LIST_FAILED;
 		*lists_wanted = !ok;
 	}
-	if (!ok || !try_lock(conn, &locked))
+	if (!ok || !write_seen(housekeeper, conn, wall_seconds()) || !try_lock(conn, &locked))
 		return false;
 	if (locked)
 	{
-		ok = delete_expired(conn, wall_seconds());
+		ok = delete_expired(conn, wall_seconds()) && delete_pending(conn, wall_seconds() - (*housekeeper->config)->pending_ttl);
 		if (ok && monotonic_ms() >= *count_due)
 		{
 			count_mailboxes(conn);
@@ -240,6 +285,19 @@ housekeeper_stop(Housekeeper *housekeeper)
 	pthread_mutex_destroy(&housekeeper->lock);
 	pthread_cond_destroy(&housekeeper->wanted);
 	free(housekeeper);
+}
+
+void
+housekeeper_saw_pending(Housekeeper *housekeeper, const char *node)
+{
+	bool		is_double = false;
+
+	pthread_mutex_lock(&housekeeper->lock);
+	for (size_t i = 0; i < housekeeper->seen_count; i++)
+		is_double = is_double || strcmp(housekeeper->seen[i], node) == 0;
+	if (!is_double && housekeeper->seen_count < SEEN_MAX)
+		memcpy(housekeeper->seen[housekeeper->seen_count++], node, HDMS_DIGEST_TEXT + 1);
+	pthread_mutex_unlock(&housekeeper->lock);
 }
 
 void

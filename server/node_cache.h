@@ -10,7 +10,7 @@
 
 #include "operation.h"
 
-/* What requests need to know of a node. Immutable, counted. */
+/* What requests need to know of a node. Immutable but for the two last, counted. */
 typedef struct Node
 {
 	char		id[HDMS_DIGEST_TEXT + 1];
@@ -19,6 +19,7 @@ typedef struct Node
 	HdmsKey    *signing;
 	HdmsKey    *encryption;
 	HdmsHistory *history;		/* institutions only: to verify vouchers; NULL for persons, who are many */
+	_Atomic int64_t noted;		/* monotonic ms: when the housekeeper was told that a pending one asks; 0: never */
 	_Atomic int references;
 } Node;
 

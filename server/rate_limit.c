@@ -2,6 +2,9 @@
  * rate_limit.c
  *		Token buckets by node or by client address.
  *
+ * A request costs a token and is refused when there is none; the envelopes that it brings are paid for afterwards, if need be on credit.
+ * So a request passes whole or not at all, and whoever is refused is told how long the debt lasts.
+ *
  * A fixed table, eight buckets to a place. Whoever comes when all eight are taken gets the fullest one's place, so a
  * flood of new addresses gains nothing for those that have used up their tokens. Places are chosen by a keyed hash,
  * so nobody can aim at another's.
@@ -21,7 +24,7 @@
 typedef struct Bucket
 {
 	uint64_t	hash;			/* 0: unused */
-	int64_t		units;
+	int64_t		units;			/* negative: a debt */
 	int64_t		filled;			/* monotonic ms */
 } Bucket;
 
@@ -92,32 +95,43 @@ bucket_of(RateLimiter *limiter, uint64_t hash, int64_t full, int64_t now)
 	return chosen;
 }
 
-int64_t
-rate_take(RateLimiter *limiter, const void *key, size_t len, int64_t per_minute, int64_t burst, int64_t wanted, int64_t *retry_after)
+/* The bucket of a key with what has flowed in since. The lock is held. */
+static Bucket *
+bucket_filled(RateLimiter *limiter, const void *key, size_t len, int64_t per_minute, int64_t burst)
 {
-	uint64_t	hash = hash_of(limiter, key, len);
 	int64_t		now = monotonic_ms();
 	int64_t		full = burst * UNITS;
-	int64_t		taken;
-	int64_t		elapsed;
-	Bucket	   *bucket;
+	Bucket	   *bucket = bucket_of(limiter, hash_of(limiter, key, len), full, now);
+	int64_t		elapsed = now - bucket->filled;
 
-	pthread_mutex_lock(&limiter->lock);
-	bucket = bucket_of(limiter, hash, full, now);
-	elapsed = now - bucket->filled;
-	if (elapsed > full / per_minute)
+	if (bucket->units > full || elapsed > (full - bucket->units) / per_minute)
 		bucket->units = full;
 	else if (elapsed > 0)
 		bucket->units += elapsed * per_minute;
-	if (bucket->units > full)
-		bucket->units = full;
 	bucket->filled = now;
-	taken = bucket->units / UNITS;
-	if (taken > wanted)
-		taken = wanted;
-	bucket->units -= taken * UNITS;
-	if (retry_after != NULL)
-		*retry_after = (UNITS - bucket->units % UNITS) / (per_minute * 1000) + 1;
+	return bucket;
+}
+
+bool
+rate_take(RateLimiter *limiter, const void *key, size_t len, int64_t per_minute, int64_t burst, int64_t *retry_after)
+{
+	Bucket	   *bucket;
+	bool		taken;
+
+	pthread_mutex_lock(&limiter->lock);
+	bucket = bucket_filled(limiter, key, len, per_minute, burst);
+	taken = (bucket->units >= UNITS);
+	if (taken)
+		bucket->units -= UNITS;
+	*retry_after = bucket->units >= UNITS ? 0 : (UNITS - bucket->units) / (per_minute * 1000) + 1;
 	pthread_mutex_unlock(&limiter->lock);
 	return taken;
+}
+
+void
+rate_charge(RateLimiter *limiter, const void *key, size_t len, int64_t per_minute, int64_t burst, int64_t tokens)
+{
+	pthread_mutex_lock(&limiter->lock);
+	bucket_filled(limiter, key, len, per_minute, burst)->units -= tokens * UNITS;
+	pthread_mutex_unlock(&limiter->lock);
 }

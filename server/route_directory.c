@@ -255,8 +255,8 @@ registrations_allowed(Request *request)
 	int64_t		retry_after;
 
 	request_address(request, key + 9);
-	if (rate_take(request->server->address_rates, key, strlen(key), config->registrations_per_minute, config->registrations_per_minute * 2, 1,
-				  &retry_after) == 1)
+	if (rate_take(request->server->address_rates, key, strlen(key), config->registrations_per_minute, config->registrations_per_minute * 2,
+				  &retry_after))
 		return true;
 	metrics_count(COUNTER_RATE_LIMITED, 1);
 	request_problem_later(request, 429, "too-many-requests", "too many registrations from this address", retry_after);

@@ -162,18 +162,15 @@ reply_put_many(Request *request)
 	request_reply_json(request, 200, json);
 }
 
-/* Settles what needs no database: parcels with faults, and those beyond the node's rate. */
+/* Settles what needs no database: parcels with faults. The others are paid for. */
 static void
 judge_parcels(Request *request)
 {
 	Putting    *putting = request->state;
 	const Config *config = request->server->config;
 	bool		institution = request->node->kind == HDMS_INSTITUTION;
-	int64_t		tokens;
+	int64_t		good = 0;
 
-	tokens = rate_take(request->server->node_rates, request->node->id, HDMS_DIGEST_TEXT,
-					   60 * (institution ? config->institution_rate_per_second : config->rate_per_second),
-					   institution ? config->institution_rate_burst : config->rate_burst, (int64_t) putting->count, NULL);
 	for (size_t i = 0; i < putting->count; i++)
 	{
 		const HdmsParcel *parcel = &putting->parcels[i];
@@ -183,12 +180,12 @@ judge_parcels(Request *request)
 			putting->results[i].status = 413;
 		else if (parcel_fault(parcel) != NULL)
 			putting->results[i].status = 400;
-		else if (tokens-- <= 0)
-		{
-			metrics_count(COUNTER_RATE_LIMITED, 1);
-			putting->results[i].status = 429;
-		}
+		else
+			good++;
 	}
+	rate_charge(request->server->node_rates, request->node->id, HDMS_DIGEST_TEXT,
+				60 * (institution ? config->institution_rate_per_second : config->rate_per_second),
+				institution ? config->institution_rate_burst : config->rate_burst, good);
 }
 
 static void

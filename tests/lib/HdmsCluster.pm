@@ -266,7 +266,7 @@ sub write_config
 {
 	my ($self, $i, $port) = @_;
 	my $file = "$self->{folder}/server-$i.conf";
-	HdmsCluster::spew($file, <<"CONF" . $self->{conf});
+	my $text = <<"CONF";
 database = @{[$self->{pg}->conninfo($self->{database})]}
 public_url = $self->{url}
 listen = 127.0.0.1:$port
@@ -275,6 +275,9 @@ rate_per_second = 100000
 rate_burst = 100000
 registrations_per_minute = 1000000
 CONF
+	# A setting may be given once: the caller's counts.
+	$text =~ s/^$1 = .*\n//m while $self->{conf} =~ /^(\w+)/mg;
+	HdmsCluster::spew($file, $text . $self->{conf});
 	return $file;
 }
 

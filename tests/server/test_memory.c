@@ -94,11 +94,35 @@ a_bucket_gives_its_burst_and_no_more(void **state)
 	int64_t		retry_after = 0;
 
 	(void) state;
-	assert_int_equal(rate_take(limiter, "a", 1, 1, 10, 4, NULL), 4);
-	assert_int_equal(rate_take(limiter, "a", 1, 1, 10, 100, NULL), 6);
-	assert_int_equal(rate_take(limiter, "a", 1, 1, 10, 1, &retry_after), 0);
+	for (int i = 0; i < 10; i++)
+		assert_true(rate_take(limiter, "a", 1, 1, 10, &retry_after));
+	assert_false(rate_take(limiter, "a", 1, 1, 10, &retry_after));
 	assert_in_range(retry_after, 1, 61);
-	assert_int_equal(rate_take(limiter, "b", 1, 1, 10, 1, NULL), 1);
+	assert_true(rate_take(limiter, "b", 1, 1, 10, &retry_after));
+	rate_limiter_free(limiter);
+}
+
+static void
+what_was_taken_on_credit_is_waited_for(void **state)
+{
+	RateLimiter *limiter = rate_limiter_new();
+	time_t		until = time(NULL) + 10;
+	int64_t		retry_after = 0;
+	int			refused = 0;
+
+	(void) state;
+	assert_true(rate_take(limiter, "a", 1, 1, 10, &retry_after));
+	rate_charge(limiter, "a", 1, 1, 10, 29);
+	assert_false(rate_take(limiter, "a", 1, 1, 10, &retry_after));
+	assert_in_range(retry_after, 20 * 60, 21 * 60 + 1);
+
+	/* 300 tokens of debt at 600 a second */
+	assert_true(rate_take(limiter, "b", 1, 36000, 1, &retry_after));
+	rate_charge(limiter, "b", 1, 36000, 1, 300);
+	while (!rate_take(limiter, "b", 1, 36000, 1, &retry_after) && time(NULL) < until)
+		refused++;
+	assert_true(time(NULL) < until);
+	assert_true(refused > 0);
 	rate_limiter_free(limiter);
 }
 
@@ -107,13 +131,14 @@ a_bucket_fills_again(void **state)
 {
 	RateLimiter *limiter = rate_limiter_new();
 	time_t		until = time(NULL) + 10;
-	int64_t		got = 0;
+	int64_t		retry_after;
+	bool		got = false;
 
 	(void) state;
-	assert_int_equal(rate_take(limiter, "a", 1, 6000, 1, 1, NULL), 1);
-	while (got == 0 && time(NULL) < until)
-		got = rate_take(limiter, "a", 1, 6000, 1, 1, NULL);
-	assert_int_equal(got, 1);
+	assert_true(rate_take(limiter, "a", 1, 6000, 1, &retry_after));
+	while (!got && time(NULL) < until)
+		got = rate_take(limiter, "a", 1, 6000, 1, &retry_after);
+	assert_true(got);
 	rate_limiter_free(limiter);
 }
 
@@ -121,12 +146,14 @@ static void
 a_flood_of_others_does_not_refill_an_empty_bucket(void **state)
 {
 	RateLimiter *limiter = rate_limiter_new();
+	int64_t		retry_after;
 
 	(void) state;
-	assert_int_equal(rate_take(limiter, "spent", 5, 1, 10, 10, NULL), 10);
+	assert_true(rate_take(limiter, "spent", 5, 1, 10, &retry_after));
+	rate_charge(limiter, "spent", 5, 1, 10, 9);
 	for (int i = 0; i < 500000; i++)
-		rate_take(limiter, &i, sizeof(i), 1, 10, 1, NULL);
-	assert_int_equal(rate_take(limiter, "spent", 5, 1, 10, 1, NULL), 0);
+		rate_take(limiter, &i, sizeof(i), 1, 10, &retry_after);
+	assert_false(rate_take(limiter, "spent", 5, 1, 10, &retry_after));
 	rate_limiter_free(limiter);
 }
 
@@ -262,6 +289,7 @@ main(void)
 		cmocka_unit_test(two_sessions_of_a_node_have_two_secrets),
 		cmocka_unit_test(no_altered_session_opens),
 		cmocka_unit_test(a_bucket_gives_its_burst_and_no_more),
+		cmocka_unit_test(what_was_taken_on_credit_is_waited_for),
 		cmocka_unit_test(a_bucket_fills_again),
 		cmocka_unit_test(a_flood_of_others_does_not_refill_an_empty_bucket),
 		cmocka_unit_test(usage_counts_what_is_reserved_and_released),
