@@ -11,7 +11,7 @@ sub measure
 	my $devices = $ENV{DEVICES} // 1000;
 	note("three hospitals, $devices devices, $records records each");
 	my $network = Bench::network_with_devices(devices => $devices);
-	$network->issue_everywhere($records / 10);		# sessions are open and key histories known
+	$network->issue_everywhere(max($records / 10, int(4 * $devices / 3)));		# until sessions are open and nearly every notary has met nearly every device
 	my (@yard, @yard_ms);
 	my $take = sub { my ($rate, $ms) = Bench::flow_yardstick(); push @yard, $rate; push @yard_ms, $ms; };
 	my (@rate, @ms);

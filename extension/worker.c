@@ -75,8 +75,10 @@ settings_of_worker(void)
 	set_option("default_transaction_read_only", "off");
 	set_option("jit", "off");
 
-	/* Plans are made once, often while a queue is empty: a walk through the whole of it would stay for good. */
+	/* Plans are made once, often while a table is empty: a walk through the whole of it would stay for good. */
 	set_option("enable_seqscan", "off");
+	set_option("enable_hashjoin", "off");
+	set_option("enable_mergejoin", "off");
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
 		set_option("synchronous_commit", "on");
 }
