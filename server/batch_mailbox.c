@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "batch.h"
+#include "log.h"
+#include "message.h"
 #include "metrics.h"
 
 static int
@@ -414,6 +416,21 @@ read_puts(Batch *batch)
 	read_doubles(batch);
 }
 
+/*
+ * Whether the stored bytes are those that were put. Bytes that a disk has altered would be refused by the receiver at
+ * best, and spoil the whole answer at worst; the sender, who gets no answer, puts the right ones in their place.
+ */
+static bool
+is_what_was_put(const char *data, size_t len, const char *id)
+{
+	char		digest[HDMS_DIGEST_TEXT + 1];
+
+	if (hdms_envelope_id(data, len, digest) == HDMS_OK && strcmp(digest, id) == 0)
+		return true;
+	log_event(LEVEL_ERROR, "stored_envelope_damaged", "id=s", id, NULL);
+	return false;
+}
+
 /* Appends one row of a fetch. A row without data only says that there is more. */
 static bool
 parcel_append(Operation *operation, const PGresult *result, int row, int id_column, int data_column)
@@ -426,6 +443,8 @@ parcel_append(Operation *operation, const PGresult *result, int row, int id_colu
 		operation->mailbox.more = true;
 		return true;
 	}
+	if (!is_what_was_put(PQgetvalue(result, row, data_column), len, PQgetvalue(result, row, id_column)))
+		return true;
 	memset(parcel, 0, sizeof(*parcel));
 	parcel->data = malloc(len + 1);
 	if (parcel->data == NULL)

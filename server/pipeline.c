@@ -34,7 +34,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_PUT] = "INSERT INTO hdms_server.mailbox (recipient, id, seq, expires, bytes, data)"
 	" SELECT recipient, id, nextval('hdms_server.mailbox_seq'), expires, octet_length(data), data"
 	" FROM unnest($1::text[], $2::text[], $3::int8[], $4::bytea[]) AS parcel (recipient, id, expires, data)"
-	" ON CONFLICT (recipient, id) DO UPDATE SET seq = EXCLUDED.seq, expires = EXCLUDED.expires WHERE mailbox.expires <= $5::int8"
+	" ON CONFLICT (recipient, id) DO UPDATE SET seq = EXCLUDED.seq, expires = EXCLUDED.expires, data = EXCLUDED.data"
+	" WHERE mailbox.expires <= $5::int8 OR mailbox.data <> EXCLUDED.data"
 	" RETURNING recipient, id",
 	[STATEMENT_HELD] = "SELECT mailbox.recipient, mailbox.id FROM unnest($1::text[], $2::text[]) AS wanted (recipient, id)"
 	" JOIN hdms_server.mailbox ON mailbox.recipient = wanted.recipient AND mailbox.id = wanted.id AND mailbox.expires > $3::int8",
