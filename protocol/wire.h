@@ -23,7 +23,7 @@ typedef struct HdmsParcel
 extern HdmsStatus hdms_wire_put_print(const HdmsParcel *parcels, size_t count, char **json);
 extern HdmsStatus hdms_wire_put_parse(const char *json, size_t len, HdmsParcel **parcels, size_t *count);
 
-/* Its answer: {"epoch", "results": [{"id","status"[,"detail"]}]}; status is 201, 200, 404, 413, 429 or 507. */
+/* Its answer: {"epoch", "results": [{"id","status"[,"detail"]}]}; status is 201, 200, 400 (that envelope or its id is at fault), 404, 413, 429 or 507. */
 typedef struct HdmsPutResult
 {
 	char		id[HDMS_DIGEST_TEXT + 1];
