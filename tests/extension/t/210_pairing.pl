@@ -149,4 +149,25 @@ subtest 'vouchers' => sub {
 	$north->wait_for('SELECT count(*) >= 150 FROM hdms_internal.vouchers', 't');
 	pass('and the stock is filled again');
 };
+
+subtest 'more invitations in one transaction than vouchers are in stock' => sub {
+	my $count = 400;
+	$north->wait_for('SELECT count(*) < ' . $count . ' FROM hdms_internal.vouchers', 't');
+	my @uris = split /\n/, $north->sql("SELECT hdms.invite_patient('many-' || n) FROM generate_series(1, $count) n");
+	is(scalar(grep { /^hdms:pair\?/ } @uris), $count, 'each is made');
+	my %secrets = map { /secret=([^&]+)/ ? ($1 => 1) : () } @uris;
+	is(scalar(keys %secrets), $count, 'each with a secret of its own');
+	my %vouchers = map { /voucher=([^&]+)/ ? ($1 => 1) : () } @uris;
+	is(scalar(keys %vouchers), $count, 'and a voucher of its own');
+	is($north->sql("SELECT count(*) FROM hdms_internal.invitations WHERE patient_ref LIKE 'many-%' AND status = 'open'"), $count, 'all are open');
+	for my $which (0, $count - 1)
+	{
+		my $puppet = Puppet->new;
+		$puppet->pair($uris[$which]);
+		is($patient_status->('many-' . ($which + 1)), 'unconfirmed', 'one that works');
+	}
+	is($north->sql_error("BEGIN; SELECT hdms.invite_patient('undone-' || n) FROM generate_series(1, $count) n; ROLLBACK"), undef, 'also where it is rolled back');
+	is($north->sql("SELECT count(*) FROM hdms.patients WHERE patient_ref LIKE 'undone-%'"), '0', 'which invites nobody');
+	like($north->invite('after'), qr/^hdms:pair/, 'and afterwards all goes on');
+};
 done_testing;

@@ -254,6 +254,38 @@ for my $row (@types)
 	};
 }
 
+subtest 'a request with half a predecessor' => sub {
+	my $first = patient_with_record();
+	$first->{puppet}->notarise($first->{accepted});
+	my $evidence = $first->{puppet}->send($n, 'accepted', Puppet::evidence($first->{accepted}), re => $first->{message}{jti});
+	$first->{puppet}->wait_message('committed', re => $evidence->{jti});
+	$north->sql("SELECT hdms.amend('$first->{record}', '{\"amended\": true}')");
+	my $message = $first->{puppet}->wait_message('record');
+	my $next = $first->{puppet}->do('accept', state => $message->{body}{state}, commit => $message->{body}{commit}, prev_request => $first->{accepted}{request});
+	my %prev = (prev_request => $first->{accepted}{request}, prev_receipt => $first->{accepted}{receipt});
+	my $before = snapshot();
+	for my $half (sort keys %prev)
+	{
+		my $sent = $first->{puppet}->send($s, 'notarise', {request => $next->{request}, $half => $prev{$half}});
+		refused($s, $sent->{id}, qr/^bad-claim$/, "$half alone: is refused");
+	}
+	fence($s);
+	is(snapshot(), $before, 'and nothing is notarised');
+	$first->{puppet}->notarise($next, request => $prev{prev_request}, receipt => $prev{prev_receipt});
+	$evidence = $first->{puppet}->send($n, 'accepted', Puppet::evidence($next), re => $message->{jti});
+	ok($first->{puppet}->wait_message('committed', re => $evidence->{jti}), 'with both it is, and commits');
+};
+
+# A log tells of 20 refusals in each minute and says where the others are.
+subtest 'the logs' => sub {
+	my $log = $pg->log_text;
+	my %told = map { $_ => 1 } $log =~ /message ([\w-]{43}) was refused: \S/g;
+	my @refused = map { split /\n/, $_->sql('SELECT transport FROM hdms_internal.refusals') } $north, $south;
+	my @untold = grep { !$told{$_} } @refused;
+	ok(!@untold || $log =~ /More refusals within a minute are only written to/, 'name each refused message and its reason, or say where to look');
+	cmp_ok(scalar(keys %told), '>=', 40, 'many are named');
+};
+
 subtest 'messages that get lost' => sub {
 	$pg->configure("hdms.resend_interval = 1\n");
 	$pg->reload;
