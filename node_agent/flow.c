@@ -119,7 +119,7 @@ repeat_flow(Arrival *arrival)
 		good = outbox_hurry(arrival->home, version.id, type);
 	}
 	else if (type == OUT_ACCEPTED)
-		good = flow_send_accepted(arrival->pairing, &version, NULL, NULL);
+		good = flow_send_accepted(arrival->pairing, &version, NULL);
 	else
 		good = flow_reject(arrival->pairing, &version, NULL) == HDMS_OK;
 	return good ? OUTCOME_DONE : OUTCOME_FAILED;

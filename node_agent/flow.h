@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "outbox.h"
+#include "statement.h"
 #include "version.h"
 
 typedef enum Outcome
@@ -73,6 +74,7 @@ typedef struct FlowTexts
 	const char *state;
 	const char *commit;
 	const HdmsState *parsed;	/* the state, verified */
+	const HdmsCommit *claims;	/* the commit's */
 } FlowTexts;
 
 /*
@@ -84,14 +86,14 @@ extern HdmsStatus flow_accept(Pairing *pairing, Version *version, const FlowText
 /* Signs the rejection and sends it. */
 extern HdmsStatus flow_reject(Pairing *pairing, Version *version, const char *reason);
 
-/* Sends the newest request to its notary, or asks for the notary's key first. */
-extern bool flow_send_request(Pairing *pairing, Version *version);
+/* Sends the newest request (NULL: it is read) to its notary, or asks for the notary's key first. */
+extern bool flow_send_request(Pairing *pairing, Version *version, const char *request);
 
 /*
- * Sends acceptance, request and receipt to the institution (again, under the same jti, where there was one). request and receipt may be NULL:
- * then the stored ones are read.
+ * Sends acceptance, request and receipt to the institution (again, under the same jti, where there was one). evidence may be NULL: then it is
+ * read.
  */
-extern bool flow_send_accepted(Pairing *pairing, Version *version, const char *request, const char *receipt);
+extern bool flow_send_accepted(Pairing *pairing, Version *version, const Evidence *evidence);
 
 /* A version's timer came. */
 extern bool flow_timer(HdmsHome *home, int64_t version);

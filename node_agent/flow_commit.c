@@ -8,31 +8,27 @@
 #include "inbox.h"
 
 bool
-flow_send_accepted(Pairing *pairing, Version *version, const char *request, const char *receipt)
+flow_send_accepted(Pairing *pairing, Version *version, const Evidence *evidence)
 {
 	HdmsHome   *home = pairing->home;
-	HdmsBytes	acceptance = {0};
-	HdmsBytes	stored_request = {0};
-	HdmsBytes	stored_receipt = {0};
+	Evidence	stored = {0};
 	HdmsBody	body = {.vk = version->vk};
 	Peer	   *institution;
 	bool		good;
 
-	good = part_get(home, version->id, PART_ACCEPTANCE, &acceptance) &&
-		(request != NULL || part_get(home, version->id, PART_REQUEST(0), &stored_request)) &&
-		(receipt != NULL || part_get(home, version->id, PART_RECEIPT, &stored_receipt)) && peer_find(home, pairing->peer, &institution);
-	body.acceptance = (char *) acceptance.data;
-	body.request = request ? (char *) request : (char *) stored_request.data;
-	body.receipt = receipt ? (char *) receipt : (char *) stored_receipt.data;
+	good = (evidence != NULL || evidence_get(home, version->id, &stored)) && peer_find(home, pairing->peer, &institution);
+	if (evidence == NULL)
+		evidence = &stored;
+	body.acceptance = (char *) evidence->acceptance;
+	body.request = (char *) evidence->request;
+	body.receipt = (char *) evidence->receipt;
 	if (good && (body.acceptance == NULL || body.request == NULL || body.receipt == NULL || institution == NULL))
 		good = store_fail(home->store, "evidence is missing");
 	if (good)
 	{
 		good = outbox_add(pairing, institution, OUT_ACCEPTED, version->message, version->id, &body, version->answer) && version_save(home, version);
 	}
-	hdms_bytes_free(&acceptance);
-	hdms_bytes_free(&stored_request);
-	hdms_bytes_free(&stored_receipt);
+	evidence_free(&stored);
 	return good;
 }
 

@@ -5,17 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "claims.h"
 #include "flow.h"
-#include "notarisation.h"
+#include "jws.h"
 #include "notary_list.h"
+#include "request_facts.h"
+
+/* The number-th request of a version; *own is to be freed where it had to be read. NULL: it is not there. */
+static bool
+request_text(HdmsHome *home, const Version *version, const Evidence *evidence, int number, HdmsBytes *own, const char **text)
+{
+	if (number == 0)
+	{
+		*text = evidence->request;
+		return true;
+	}
+	if (!part_get(home, version->id, PART_REQUEST(number), own))
+		return false;
+	*text = (const char *) own->data;
+	return true;
+}
 
 bool
-flow_send_request(Pairing *pairing, Version *version)
+flow_send_request(Pairing *pairing, Version *version, const char *request)
 {
 	HdmsHome   *home = pairing->home;
-	HdmsBytes	request = {0};
-	HdmsBytes	prev_request = {0};
-	HdmsBytes	prev_receipt = {0};
+	Evidence	stored = {0};
+	Evidence	previous = {0};
+	HdmsBytes	own = {0};
 	Version		before;
 	Peer	   *notary;
 	HdmsBody	body = {0};
@@ -33,76 +50,89 @@ flow_send_request(Pairing *pairing, Version *version)
 		version->next_try = home_now_ms(home) + home->config.retry_max;
 		return version_save(home, version);
 	}
-	if (!request_count(home, version->id, &count) || count < 1 || !part_get(home, version->id, PART_REQUEST(count - 1), &request))
+	if (request == NULL &&
+		(!request_count(home, version->id, &count) || count < 1 || !evidence_get(home, version->id, &stored) ||
+		 !request_text(home, version, &stored, count - 1, &own, &request)))
 		goto cleanup;
-	body.request = (char *) request.data;
+	body.request = (char *) request;
 	if (version->number > 1)
 	{
-		if (!version_by_vk(home, pairing->id, version->prev, &before, &found) || !found ||
-			!part_get(home, before.id, PART_REQUEST(0), &prev_request) || !part_get(home, before.id, PART_RECEIPT, &prev_receipt))
+		if (!version_by_vk(home, pairing->id, version->prev, &before, &found) || !found || !evidence_get(home, before.id, &previous))
 			goto cleanup;
-		body.prev_request = (char *) prev_request.data;
-		body.prev_receipt = (char *) prev_receipt.data;
+		body.prev_request = (char *) previous.request;
+		body.prev_receipt = (char *) previous.receipt;
 	}
 	version->status = VERSION_NOTARISING;
 	version->next_try = home_now_ms(home) + home->config.notary_patience;
 	good = outbox_add(pairing, notary, OUT_NOTARISE, "", version->id, &body, jti) && version_save(home, version);
 
 cleanup:
-	hdms_bytes_free(&request);
-	hdms_bytes_free(&prev_request);
-	hdms_bytes_free(&prev_receipt);
+	evidence_free(&stored);
+	evidence_free(&previous);
+	hdms_bytes_free(&own);
 	return good;
 }
 
-/* The newest of the version's requests to a notary, below a number, that a leaf (NULL: any) is about; its own number, or -1. */
-static int
-request_to(HdmsHome *home, const Version *version, const char *notary, int below, const HdmsLeaf *leaf, HdmsBytes *text, HdmsRequest *request)
+/* A request that was found among a version's. */
+typedef struct FoundRequest
+{
+	int			number;			/* -1: none */
+	const char *text;
+	RequestFacts facts;
+	HdmsBytes	own;
+} FoundRequest;
+
+/* Finds the newest of the version's requests to a notary, below a number, that a leaf (NULL: any) is about. */
+static void
+request_to(HdmsHome *home, const Version *version, const Evidence *evidence, const char *notary, int below, const HdmsLeaf *leaf, FoundRequest *found)
 {
 	for (int i = below - 1; i >= 0; i--)
 	{
-		HdmsBytes	candidate = {0};
-
-		if (!part_get(home, version->id, PART_REQUEST(i), &candidate) || candidate.data == NULL)
-			return -1;
-		if (hdms_request_peek((const char *) candidate.data, candidate.len, request) == HDMS_OK && strcmp(request->aud, notary) == 0 &&
-			(leaf == NULL || memcmp(request->digest, leaf->request, HDMS_DIGEST_SIZE) == 0))
+		hdms_bytes_free(&found->own);
+		if (!request_text(home, version, evidence, i, &found->own, &found->text) || found->text == NULL)
+			break;
+		if (request_facts_of(home, found->text, &found->facts) == HDMS_OK && strcmp(found->facts.aud, notary) == 0 &&
+			(leaf == NULL || memcmp(found->facts.digest, leaf->request, HDMS_DIGEST_SIZE) == 0))
 		{
-			*text = candidate;
-			return i;
+			found->number = i;
+			return;
 		}
-		hdms_bytes_free(&candidate);
 	}
-	return -1;
+	found->number = -1;
 }
 
 /* The log key of a notary in the list that a request's commit pins. */
 static bool
-log_key(Arrival *arrival, const HdmsRequest *request, const HdmsKey **key)
+log_key(Arrival *arrival, const RequestFacts *request, const HdmsKey **key)
 {
 	const HdmsNotaryList *list;
 	const HdmsNotary *notary;
 
 	*key = NULL;
-	if (!notary_list_find(arrival->home, arrival->pairing, request->commit.notaries, &list))
+	if (!notary_list_find(arrival->home, arrival->pairing, request->notaries, &list))
 		return false;
 	if (list != NULL && (notary = hdms_notaries_find(list, arrival->sender->node)) != NULL)
 		*key = notary->log;
 	return true;
 }
 
-/* From now on the evidence is: state, acceptance, this request (with the commit and all skips inside), this receipt. */
+/* The receipt is about that request: its evidence is complete, and goes to the institution. */
 static bool
-evidence_keep(HdmsHome *home, const Version *version, int count, int number, const char *request, const char *receipt)
+receipt_keep(Arrival *arrival, Version *version, const char *acceptance, const char *request, const char *receipt)
 {
-	for (int i = 0; i < count; i++)
-	{
-		if (!part_remove(home, version->id, PART_SKIP(i)) || (i > 0 && !part_remove(home, version->id, PART_REQUEST(i))))
-			return false;
-	}
-	return part_remove(home, version->id, PART_COMMIT) &&
-		(number == 0 || part_put(home, version->id, PART_REQUEST(0), request)) &&
-		part_put(home, version->id, PART_RECEIPT, receipt);
+	HdmsHome   *home = arrival->home;
+	Evidence	evidence = {.acceptance = acceptance, .request = request, .receipt = receipt};
+
+	if (acceptance == NULL)
+		return store_fail(home->store, "the acceptance is missing");
+	strcpy(version->notary, arrival->sender->node);
+	version->status = VERSION_NOTARISED;
+	version->next_try = 0;
+	version->last_error[0] = '\0';
+	if (!evidence_put(home, version->id, acceptance, request, receipt) || !outbox_forget(home, version->id, OUT_TYPE_COUNT))
+		return false;
+	version->answer[0] = '\0';
+	return flow_send_accepted(arrival->pairing, version, &evidence);
 }
 
 /* Verifies a receipt against the version's requests and goes on with it. */
@@ -110,55 +140,44 @@ static Outcome
 receipt_take(Arrival *arrival, Version *version, const char *receipt)
 {
 	HdmsHome   *home = arrival->home;
-	HdmsBytes	text = {0};
-	HdmsRequest request;
+	Evidence	evidence = {0};
+	FoundRequest request = {0};
 	HdmsLeaf	leaf;
 	const HdmsKey *key;
-	HdmsStatus	status = HDMS_OK;
+	HdmsStatus	status;
 	int			count;
-	int			number;
 
 	/* Any request to this notary names the list; the leaf then says which request it was. */
 	if (!request_count(home, version->id, &count))
 		return OUTCOME_FAILED;
-	number = request_to(home, version, arrival->sender->node, count, NULL, &text, &request);
-	if (number < 0)
-		return outcome_of(arrival, HDMS_WRONG_SENDER);
-	if (!log_key(arrival, &request, &key))
+	if (!evidence_get(home, version->id, &evidence))
+	{
+		status = HDMS_OUT_OF_MEMORY;
+		goto cleanup;
+	}
+	request_to(home, version, &evidence, arrival->sender->node, count, NULL, &request);
+	if (request.number < 0)
+		status = HDMS_WRONG_SENDER;
+	else if (!log_key(arrival, &request.facts, &key))
 		status = HDMS_OUT_OF_MEMORY;
 	else if (key == NULL)
 		status = HDMS_NOT_ADMITTED;
 	else
 		status = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL);
-	if (status == HDMS_OK && memcmp(request.digest, leaf.request, HDMS_DIGEST_SIZE) != 0)
-	{
-		hdms_bytes_free(&text);
-		number = request_to(home, version, arrival->sender->node, number, &leaf, &text, &request);
-	}
 	if (status != HDMS_OK)
-	{
-		hdms_bytes_free(&text);
-		return outcome_of(arrival, status);
-	}
-	if (number < 0 || memcmp(leaf.tag, request.commit.tag, HDMS_DIGEST_SIZE) != 0)
+		goto cleanup;
+	if (memcmp(request.facts.digest, leaf.request, HDMS_DIGEST_SIZE) != 0)
+		request_to(home, version, &evidence, arrival->sender->node, request.number, &leaf, &request);
+	if (request.number < 0 || memcmp(leaf.tag, request.facts.tag, HDMS_DIGEST_SIZE) != 0)
 		status = HDMS_DIGEST_MISMATCH;
-	else if (leaf.time_ms > request.commit.accept_until * 1000)
+	else if (leaf.time_ms > request.facts.accept_until * 1000)
 		status = HDMS_TOO_LATE;
-	if (status == HDMS_OK)
-	{
-		strcpy(version->notary, arrival->sender->node);
-		version->status = VERSION_NOTARISED;
-		version->next_try = 0;
-		version->last_error[0] = '\0';
-		if (!evidence_keep(home, version, count, number, (const char *) text.data, receipt) ||
-			!outbox_forget(home, version->id, OUT_NOTARISE) || !outbox_forget(home, version->id, OUT_SILENT) ||
-			!outbox_forget(home, version->id, OUT_REJECTED))
-			status = HDMS_OUT_OF_MEMORY;
-		version->answer[0] = '\0';
-		if (status == HDMS_OK && !flow_send_accepted(arrival->pairing, version, (const char *) text.data, receipt))
-			status = HDMS_OUT_OF_MEMORY;
-	}
-	hdms_bytes_free(&text);
+	else if (!receipt_keep(arrival, version, evidence.acceptance, request.text, receipt))
+		status = HDMS_OUT_OF_MEMORY;
+
+cleanup:
+	hdms_bytes_free(&request.own);
+	evidence_free(&evidence);
 	return outcome_of(arrival, status);
 }
 
@@ -196,22 +215,27 @@ flow_receipt(Arrival *arrival)
 static bool
 rival_is_proved(Arrival *arrival, const Version *version, const char *receipt, bool *proved)
 {
-	HdmsBytes	text = {0};
-	HdmsRequest request;
+	Evidence	evidence = {0};
+	FoundRequest request = {0};
 	HdmsLeaf	leaf;
 	const HdmsKey *key = NULL;
-	bool		good = true;
+	bool		good;
 	int			count;
 
 	*proved = false;
 	if (!request_count(arrival->home, version->id, &count))
 		return false;
-	if (request_to(arrival->home, version, arrival->sender->node, count, NULL, &text, &request) >= 0)
-		good = log_key(arrival, &request, &key);
+	good = evidence_get(arrival->home, version->id, &evidence);
+	if (good)
+	{
+		request_to(arrival->home, version, &evidence, arrival->sender->node, count, NULL, &request);
+		good = request.number < 0 || log_key(arrival, &request.facts, &key);
+	}
 	if (key != NULL)
 		*proved = hdms_receipt_verify(receipt, strlen(receipt), arrival->sender->node, key, &leaf, NULL, NULL) == HDMS_OK &&
-			memcmp(leaf.tag, request.commit.tag, HDMS_DIGEST_SIZE) == 0;
-	hdms_bytes_free(&text);
+			memcmp(leaf.tag, request.facts.tag, HDMS_DIGEST_SIZE) == 0;
+	hdms_bytes_free(&request.own);
+	evidence_free(&evidence);
 	return good;
 }
 
@@ -330,6 +354,26 @@ flow_alive(Arrival *arrival)
 	return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 
+/* The commit inside a request of this device's own. */
+static HdmsStatus
+commit_inside(const char *request, char **commit)
+{
+	HdmsBytes	payload = {0};
+	json_t	   *claims = NULL;
+	const char *text;
+	HdmsStatus	status = hdms_jws_peek_payload(request, strlen(request), &payload);
+
+	if (status == HDMS_OK)
+		status = hdms_claims_parse((const char *) payload.data, payload.len, &claims);
+	if (status == HDMS_OK)
+		status = hdms_claims_string(claims, "commit", &text);
+	if (status == HDMS_OK && (*commit = strdup(text)) == NULL)
+		status = HDMS_OUT_OF_MEMORY;
+	json_decref(claims);
+	hdms_bytes_free(&payload);
+	return status;
+}
+
 /* Draws again past everyone who was skipped, and keeps the new request beside the old ones: an old notary may still answer. */
 static HdmsStatus
 draw_again(Arrival *arrival, Version *version, int count)
@@ -338,8 +382,8 @@ draw_again(Arrival *arrival, Version *version, int count)
 	HdmsBytes	skips[MAX_REQUESTS] = {{0}};
 	const char *skip_texts[MAX_REQUESTS];
 	HdmsBytes	state_text = {0};
-	HdmsBytes	commit = {0};
-	HdmsBytes	acceptance = {0};
+	Evidence	evidence = {0};
+	char	   *commit = NULL;
 	char	   *request = NULL;
 	HdmsState	state;
 	HdmsCommit	claims;
@@ -353,29 +397,31 @@ draw_again(Arrival *arrival, Version *version, int count)
 			goto cleanup;
 		skip_texts[i] = (const char *) skips[i].data;
 	}
-	if (!part_get(home, version->id, PART_STATE, &state_text) || !part_get(home, version->id, PART_COMMIT, &commit) ||
-		!part_get(home, version->id, PART_ACCEPTANCE, &acceptance) || !state_text.data || !commit.data || !acceptance.data)
+	if (!part_get(home, version->id, PART_STATE, &state_text) || !evidence_get(home, version->id, &evidence) || state_text.data == NULL ||
+		evidence.acceptance == NULL || evidence.request == NULL)
 		goto cleanup;
 	if ((status = hdms_state_parse((const char *) state_text.data, state_text.len, true, &state)) != HDMS_OK ||
-		(status = hdms_commit_peek((const char *) commit.data, commit.len, &claims)) != HDMS_OK)
+		(status = commit_inside(evidence.request, &commit)) != HDMS_OK ||
+		(status = hdms_commit_peek(commit, strlen(commit), &claims)) != HDMS_OK)
 		goto cleanup;
 	status = HDMS_OUT_OF_MEMORY;
 	if (!notary_list_find(home, arrival->pairing, claims.notaries, &list) || list == NULL)
 		goto cleanup;
-	status = hdms_request_first(&state, (const char *) commit.data, (const char *) acceptance.data, list, skip_texts, (size_t) count,
+	status = hdms_request_first(&state, commit, evidence.acceptance, list, skip_texts, (size_t) count,
 								arrival->pairing->vrf, arrival->pairing->sign, home_now(home), &request, &notary);
 	if (status != HDMS_OK)
 		goto cleanup;
 	strcpy(version->notary, notary->node);
-	if (!part_put(home, version->id, PART_REQUEST(count), request) || !flow_send_request(arrival->pairing, version))
+	request_facts_note(home, request, version->notary, &claims);
+	if (!part_put(home, version->id, PART_REQUEST(count), request) || !flow_send_request(arrival->pairing, version, request))
 		status = HDMS_OUT_OF_MEMORY;
 
 cleanup:
 	for (int i = 0; i < count; i++)
 		hdms_bytes_free(&skips[i]);
 	hdms_bytes_wipe(&state_text);
-	hdms_bytes_free(&commit);
-	hdms_bytes_free(&acceptance);
+	evidence_free(&evidence);
+	free(commit);
 	free(request);
 	return status;
 }

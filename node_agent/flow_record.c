@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "notarisation.h"
 #include "notary_list.h"
+#include "request_facts.h"
 
 /* Tells the institution that this record will not be stored. */
 static Outcome
@@ -124,13 +125,13 @@ record_store(Arrival *arrival, const HdmsState *state, const HdmsCommit *commit,
 	version->status = arrival->pairing->accept ? VERSION_RECEIVED : VERSION_ASKED;
 	version->accept_until = commit->accept_until;
 	version->received = home_now_ms(arrival->home);
-	version->next_try = commit->accept_until * 1000;
+	version->next_try = arrival->pairing->accept ? 0 : commit->accept_until * 1000;
 	strcpy(version->record, state->record);
 	strcpy(version->vk, state->vk);
 	strcpy(version->prev, state->prev);
 	strcpy(version->message, arrival->message.head.jti);
 	good = version_insert(arrival->home, version, summary) && part_put(arrival->home, version->id, PART_STATE, arrival->body.state) &&
-		part_put(arrival->home, version->id, PART_COMMIT, arrival->body.commit);
+		(arrival->pairing->accept || part_put(arrival->home, version->id, PART_COMMIT, arrival->body.commit));
 	hdms_string_wipe(summary);
 	return good ? HDMS_OK : HDMS_OUT_OF_MEMORY;
 }
@@ -177,6 +178,7 @@ flow_record(Arrival *arrival)
 	texts.state = arrival->body.state;
 	texts.commit = arrival->body.commit;
 	texts.parsed = &state;
+	texts.claims = &commit;
 	status = flow_accept(arrival->pairing, &version, &texts);
 	if (status == HDMS_OK)
 		return OUTCOME_DONE;
@@ -194,14 +196,11 @@ flow_record(Arrival *arrival)
 static HdmsStatus
 request_draw(Pairing *pairing, Version *version, const FlowTexts *texts, const char *acceptance, char **request)
 {
-	HdmsCommit	claims;
 	const HdmsNotaryList *list;
 	const HdmsNotary *notary;
 	HdmsStatus	status;
 
-	if ((status = hdms_commit_peek(texts->commit, strlen(texts->commit), &claims)) != HDMS_OK)
-		return status;
-	if (!notary_list_find(pairing->home, pairing, claims.notaries, &list))
+	if (!notary_list_find(pairing->home, pairing, texts->claims->notaries, &list))
 		return HDMS_BAD_ARGUMENT;
 	if (list == NULL)
 		return HDMS_NOT_ADMITTED;
@@ -217,7 +216,7 @@ static HdmsStatus
 request_continue(Pairing *pairing, Version *version, const FlowTexts *texts, const char *acceptance, char **request)
 {
 	Version		before;
-	HdmsBytes	prev_request = {0};
+	Evidence	evidence;
 	HdmsStatus	status;
 	bool		found;
 
@@ -225,11 +224,12 @@ request_continue(Pairing *pairing, Version *version, const FlowTexts *texts, con
 		return HDMS_BAD_ARGUMENT;
 	if (!found || before.status != VERSION_FINAL)
 		return HDMS_BAD_CHAIN;
-	if (!part_get(pairing->home, before.id, PART_REQUEST(0), &prev_request) || prev_request.data == NULL)
-		return HDMS_BAD_ARGUMENT;
-	status = hdms_request_next(texts->parsed, texts->commit, acceptance, (const char *) prev_request.data, before.notary, pairing->sign,
-							   home_now(pairing->home), request);
-	hdms_bytes_free(&prev_request);
+	if (!evidence_get(pairing->home, before.id, &evidence) || evidence.request == NULL)
+		status = HDMS_BAD_ARGUMENT;
+	else
+		status = hdms_request_next(texts->parsed, texts->commit, acceptance, evidence.request, before.notary, pairing->sign,
+								   home_now(pairing->home), request);
+	evidence_free(&evidence);
 	if (status == HDMS_OK)
 		strcpy(version->notary, before.notary);
 	return status;
@@ -252,8 +252,8 @@ accept_texts(Pairing *pairing, Version *version, const FlowTexts *texts)
 	if (status == HDMS_OK)
 	{
 		version->status = VERSION_ACCEPTED;
-		if (!part_put(home, version->id, PART_ACCEPTANCE, acceptance) || !part_put(home, version->id, PART_REQUEST(0), request) ||
-			!flow_send_request(pairing, version))
+		request_facts_note(home, request, version->notary, texts->claims);
+		if (!evidence_put(home, version->id, acceptance, request, NULL) || !flow_send_request(pairing, version, request))
 			status = HDMS_BAD_ARGUMENT;
 	}
 	free(acceptance);
@@ -267,6 +267,7 @@ flow_accept(Pairing *pairing, Version *version, const FlowTexts *texts)
 	HdmsBytes	state = {0};
 	HdmsBytes	commit = {0};
 	HdmsState	parsed;
+	HdmsCommit	claims;
 	FlowTexts	stored;
 	HdmsStatus	status = HDMS_BAD_ARGUMENT;
 
@@ -278,9 +279,14 @@ flow_accept(Pairing *pairing, Version *version, const FlowTexts *texts)
 		stored.state = (const char *) state.data;
 		stored.commit = (const char *) commit.data;
 		stored.parsed = &parsed;
+		stored.claims = &claims;
 		status = hdms_state_parse(stored.state, state.len, true, &parsed);
 		if (status == HDMS_OK)
+			status = hdms_commit_peek(stored.commit, commit.len, &claims);
+		if (status == HDMS_OK)
 			status = accept_texts(pairing, version, &stored);
+		if (status == HDMS_OK && !part_remove(pairing->home, version->id, PART_COMMIT))
+			status = HDMS_BAD_ARGUMENT;
 	}
 	hdms_bytes_wipe(&state);
 	hdms_bytes_free(&commit);

@@ -74,7 +74,7 @@ flow_timer(HdmsHome *home, int64_t id)
 	switch (version.status)
 	{
 		case VERSION_ACCEPTED:
-			return flow_send_request(pairing, &version);
+			return flow_send_request(pairing, &version, NULL);
 		case VERSION_NOTARISING:
 			return notary_timer(pairing, &version, now_ms);
 		default:

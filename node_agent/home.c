@@ -397,6 +397,7 @@ hdms_home_close(HdmsHome *home)
 	free(home->pairings);
 	free(home->peers);
 	free(home->wants);
+	free(home->request_facts);
 	free(home->path);
 	OPENSSL_cleanse(home, sizeof(*home));
 	free(home);

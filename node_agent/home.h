@@ -68,6 +68,7 @@ struct HdmsHome
 	bool		inbox_due;		/* rows of the inbox may be taken up */
 	int64_t		outbox_seen;	/* milliseconds: rows due until then have marked their pairings */
 	int64_t		pruned;			/* milliseconds: when old rows were removed last */
+	struct RequestFacts *request_facts; /* of requests that were made lately; NULL: none yet */
 	uint64_t	refused_messages;
 	unsigned char recent_notices[16][HDMS_DIGEST_SIZE]; /* so that one fault is not told a thousand times */
 	int			recent_notice;

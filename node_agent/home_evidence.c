@@ -40,16 +40,22 @@ dossier_free(Dossier *dossier)
 static bool
 version_parts(HdmsHome *home, int64_t id, HdmsEvidenceVersion *out)
 {
-	HdmsBytes	texts[4] = {{0}};
-	static const int kinds[4] = {PART_STATE, PART_ACCEPTANCE, PART_REQUEST(0), PART_RECEIPT};
-	bool		good = true;
+	HdmsBytes	state = {0};
+	Evidence	evidence;
+	bool		good = evidence_get(home, id, &evidence) && part_get(home, id, PART_STATE, &state);
 
-	for (int i = 0; good && i < 4; i++)
-		good = part_get(home, id, kinds[i], &texts[i]) && (texts[i].data != NULL || store_fail(home->store, "evidence is missing"));
-	out->state = (char *) texts[0].data;
-	out->acceptance = (char *) texts[1].data;
-	out->request = (char *) texts[2].data;
-	out->receipt = (char *) texts[3].data;
+	if (good && (state.data == NULL || evidence.acceptance == NULL || evidence.request == NULL || evidence.receipt == NULL))
+		good = store_fail(home->store, "evidence is missing");
+	out->state = (char *) state.data;
+	if (good)
+	{
+		out->acceptance = strdup(evidence.acceptance);
+		out->request = strdup(evidence.request);
+		out->receipt = strdup(evidence.receipt);
+		if (out->acceptance == NULL || out->request == NULL || out->receipt == NULL)
+			good = store_fail(home->store, "out of memory");
+	}
+	evidence_free(&evidence);
 	return good;
 }
 

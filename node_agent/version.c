@@ -4,6 +4,8 @@
  */
 #include "version.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "catalogue.h"
@@ -252,16 +254,83 @@ part_remove(HdmsHome *home, int64_t version, int kind)
 	return store_run(home->store, statement);
 }
 
+/* Cuts a text at its first line feed; what comes after it, or NULL. */
+static const char *
+line_end(const char *text)
+{
+	char	   *end = text ? strchr(text, '\n') : NULL;
+
+	if (end == NULL)
+		return NULL;
+	*end = '\0';
+	return end + 1;
+}
+
+bool
+evidence_get(HdmsHome *home, int64_t version, Evidence *evidence)
+{
+	memset(evidence, 0, sizeof(*evidence));
+	if (!part_get(home, version, PART_EVIDENCE, &evidence->texts[0]))
+		return false;
+	evidence->acceptance = (const char *) evidence->texts[0].data;
+	evidence->request = line_end(evidence->acceptance);
+	evidence->receipt = line_end(evidence->request);
+	if (evidence->acceptance == NULL || evidence->receipt != NULL)
+		return true;
+	if (evidence->request == NULL)
+	{
+		if (!part_get(home, version, PART_REQUEST(0), &evidence->texts[1]) || !part_get(home, version, PART_RECEIPT, &evidence->texts[2]))
+			return false;
+		evidence->request = (const char *) evidence->texts[1].data;
+		evidence->receipt = (const char *) evidence->texts[2].data;
+	}
+	return true;
+}
+
+void
+evidence_free(Evidence *evidence)
+{
+	for (int i = 0; i < 3; i++)
+		hdms_bytes_free(&evidence->texts[i]);
+	memset(evidence, 0, sizeof(*evidence));
+}
+
+bool
+evidence_put(HdmsHome *home, int64_t version, const char *acceptance, const char *request, const char *receipt)
+{
+	size_t		size = strlen(acceptance) + strlen(request) + (receipt ? strlen(receipt) : 0) + 3;
+	char	   *text = malloc(size);
+	sqlite3_stmt *statement;
+	bool		good;
+
+	if (text == NULL)
+		return store_fail(home->store, "out of memory");
+	snprintf(text, size, receipt ? "%s\n%s\n%s" : "%s\n%s", acceptance, request, receipt);
+	good = part_put(home, version, PART_EVIDENCE, text);
+	free(text);
+	if (!good || receipt == NULL)
+		return good;
+	statement = store_statement(home->store, "DELETE FROM part WHERE id > ?1 AND id < ?2 AND id NOT IN (?3, ?4)");
+	if (statement == NULL)
+		return false;
+	sqlite3_bind_int64(statement, 1, version * PARTS_PER_VERSION + PART_STATE);
+	sqlite3_bind_int64(statement, 2, (version + 1) * PARTS_PER_VERSION);
+	sqlite3_bind_int64(statement, 3, version * PARTS_PER_VERSION + PART_EVIDENCE);
+	sqlite3_bind_int64(statement, 4, version * PARTS_PER_VERSION + PART_REJECTION);
+	return store_run(home->store, statement);
+}
+
 bool
 request_count(HdmsHome *home, int64_t version, int *count)
 {
-	sqlite3_stmt *statement = store_statement(home->store, "SELECT COUNT(*) FROM part WHERE id BETWEEN ?1 AND ?2");
+	sqlite3_stmt *statement = store_statement(home->store, "SELECT COUNT(*) FROM part WHERE id = ?1 OR id BETWEEN ?2 AND ?3");
 	int			row;
 
 	if (statement == NULL)
 		return false;
-	sqlite3_bind_int64(statement, 1, version * PARTS_PER_VERSION + PART_REQUEST(0));
-	sqlite3_bind_int64(statement, 2, version * PARTS_PER_VERSION + PART_REQUEST(MAX_REQUESTS - 1));
+	sqlite3_bind_int64(statement, 1, version * PARTS_PER_VERSION + PART_EVIDENCE);
+	sqlite3_bind_int64(statement, 2, version * PARTS_PER_VERSION + PART_REQUEST(1));
+	sqlite3_bind_int64(statement, 3, version * PARTS_PER_VERSION + PART_REQUEST(MAX_REQUESTS - 1));
 	row = store_next(home->store, statement);
 	if (row != 1)
 		return false;

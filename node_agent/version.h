@@ -24,10 +24,14 @@ typedef enum VersionStatus
 	VERSION_STATUS_COUNT
 } VersionStatus;
 
-/* The signed texts. Requests and skips are numbered from 0: with each skip a new request is made. */
+/*
+ * The signed texts. Requests and skips are numbered from 0: with each skip a new request is made. The evidence is the acceptance, the request
+ * and, once it is here, the receipt, each after a line feed: in one row, what they have in common is packed once. Rows that were written
+ * before that was so have only the acceptance there, and the other two as PART_REQUEST(0) and PART_RECEIPT.
+ */
 #define PART_STATE			0
 #define PART_COMMIT			1	/* until there is a request, which contains it */
-#define PART_ACCEPTANCE		2
+#define PART_EVIDENCE		2
 #define PART_RECEIPT		3
 #define PART_REJECTION		4
 #define PART_REQUEST(n)		(8 + (n))
@@ -80,7 +84,22 @@ extern bool part_put(HdmsHome *home, int64_t version, int kind, const char *text
 extern bool part_get(HdmsHome *home, int64_t version, int kind, HdmsBytes *text);
 extern bool part_remove(HdmsHome *home, int64_t version, int kind);
 
-/* How many requests were made; the newest is number count - 1. */
+/* Acceptance, request and receipt of a version; NULL: not there. They last until evidence_free(). */
+typedef struct Evidence
+{
+	const char *acceptance;
+	const char *request;
+	const char *receipt;
+	HdmsBytes	texts[3];
+} Evidence;
+
+extern bool evidence_get(HdmsHome *home, int64_t version, Evidence *evidence);
+extern void evidence_free(Evidence *evidence);
+
+/* With the receipt (NULL until there is one) commit, skips and all other requests are removed: the evidence contains what counts of them. */
+extern bool evidence_put(HdmsHome *home, int64_t version, const char *acceptance, const char *request, const char *receipt);
+
+/* How many requests were made; the newest is number count - 1. Number 0 is in the evidence. */
 extern bool request_count(HdmsHome *home, int64_t version, int *count);
 
 #endif

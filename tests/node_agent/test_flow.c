@@ -398,6 +398,67 @@ the_evidence_file_verifies_from_the_fingerprint_alone(void **unused)
 	bench_close(&bench);
 }
 
+/* The rows of a version as they were before one row held the evidence. */
+static void
+write_apart(const char *vk)
+{
+	Evidence	evidence;
+	Version		version;
+	bool		found;
+
+	assert_true(version_by_vk(bench.home, 0, vk, &version, &found) && found);
+	assert_true(evidence_get(bench.home, version.id, &evidence));
+	assert_true(part_put(bench.home, version.id, PART_EVIDENCE, evidence.acceptance));
+	assert_true(part_put(bench.home, version.id, PART_REQUEST(0), evidence.request));
+	assert_true(evidence.receipt == NULL || part_put(bench.home, version.id, PART_RECEIPT, evidence.receipt));
+	evidence_free(&evidence);
+}
+
+static void
+evidence_that_was_written_in_three_rows_is_read_and_completed(void **unused)
+{
+	size_t		first;
+	size_t		second;
+	Version		version;
+	Evidence	evidence;
+	HdmsBytes	text;
+	char	   *json;
+	bool		found;
+	int			count;
+	HdmsNodeError error;
+
+	(void) unused;
+	bench_open(&bench, true);
+	bench.fate = delay_first_receipt;
+	bench.hold = true;
+	first = bench_issue(&bench, CONTENT, 0);
+	bench_run(&bench);
+	assert_int_equal(bench_status(&bench, issued(first)->state.vk), VERSION_NOTARISING);
+	write_apart(issued(first)->state.vk);
+	bench_restart(&bench);
+	bench.hold = false;
+	bench_run(&bench);
+	assert_int_equal(issued(first)->status, SIM_COMMITTED);
+	assert_true(version_by_vk(bench.home, 0, issued(first)->state.vk, &version, &found));
+	assert_int_equal(version.status, VERSION_FINAL);
+	assert_true(evidence_get(bench.home, version.id, &evidence));
+	assert_non_null(evidence.receipt);
+	evidence_free(&evidence);
+	assert_true(part_get(bench.home, version.id, PART_REQUEST(0), &text) && text.data == NULL);
+	assert_true(part_get(bench.home, version.id, PART_COMMIT, &text) && text.data == NULL);
+	assert_true(request_count(bench.home, version.id, &count) && count == 1);
+
+	write_apart(issued(first)->state.vk);
+	bench_restart(&bench);
+	second = bench_issue(&bench, "{\"resourceType\":\"Observation\",\"status\":\"amended\"}", first + 1);
+	bench_run(&bench);
+	assert_int_equal(issued(second)->status, SIM_COMMITTED);
+	assert_int_equal(hdms_home_verify(bench.home, issued(first)->state.record, &json, &error), HDMS_NODE_OK);
+	assert_non_null(strstr(json, "\"ok\":true,\"checks\""));
+	free(json);
+	bench_close(&bench);
+}
+
 int
 main(void)
 {
@@ -417,6 +478,7 @@ main(void)
 		cmocka_unit_test(what_is_not_decided_in_time_expires_and_cannot_be_accepted),
 		cmocka_unit_test(evidence_counts_even_after_the_institution_withdrew_the_version),
 		cmocka_unit_test(the_evidence_file_verifies_from_the_fingerprint_alone),
+		cmocka_unit_test(evidence_that_was_written_in_three_rows_is_read_and_completed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
