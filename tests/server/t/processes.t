@@ -81,11 +81,14 @@ is_deeply(HdmsTest::ids($t->mailbox($h)), [], 'is gone at the other');
 
 # their fill: counted anew when a process has not counted for ten seconds, or believes a mailbox full
 my @five = map { $t->envelope } 1 .. 5;
-is($t->put($p, $h, $_)->{status}, 201, 'an envelope fits') for @five;
-soon(sub { $t->put($p, $h, $t->envelope, @there)->{status} == 507 }, 'a mailbox that was filled at one process is full at the other');
-is($t->put($p, $h, $e)->{status}, 507, 'and at the first');
-$t->acknowledge($h, [map { $_->{id} } @five], @there);
-soon(sub { $t->put($p, $h, $e)->{status} == 201 }, 'room that was made at one process is there at the other');
+for my $one (@five)
+{
+	soon(sub { $t->put($i, $h, $one)->{status} == 201 }, 'an envelope fits');
+}
+soon(sub { $t->put($i, $h, $t->envelope, @there)->{status} == 507 }, 'a mailbox that was filled at one process is full at the other');
+is($t->put($i, $h, $e)->{status}, 507, 'and at the first');
+$t->acknowledge($h, HdmsTest::ids($t->mailbox($h, @there)), @there);
+soon(sub { $t->put($i, $h, $e)->{status} == 201 }, 'room that was made at one process is there at the other');
 
 # rates: each process has its own, as docs/operator.md says
 my $w = $t->person($h);
