@@ -196,7 +196,7 @@ inbox_table_quarantine(int64 id, const char *why)
 		event_write("quarantined", NULL, 0, NULL, NULL, NULL, transport);
 		ereport(WARNING,
 				(errmsg("message %s is quarantined: %s", transport, why),
-				 errhint("It is kept in hdms_internal.inbox and will not be tried again.")));
+				 errhint("It is kept and will not be tried again by itself: see hdms.quarantine, hdms.release_message() and hdms.discard_message().")));
 	}
 }
 
