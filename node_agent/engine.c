@@ -352,7 +352,7 @@ home_prune(HdmsHome *home)
 	statement = store_statement(home->store, "DELETE FROM processed WHERE expires < ?1");
 	if (statement != NULL)
 		sqlite3_bind_int64(statement, 1, home_now(home) - HDMS_CLOCK_SKEW);
-	good = store_run(home->store, statement) && outbox_expire(home) && store_commit(home->store);
+	good = store_run(home->store, statement) && outbox_expire(home) && store_commit(home->store) && store_shrink(home->store);
 	if (!good)
 		store_rollback(home->store);
 	return good;

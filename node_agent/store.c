@@ -20,6 +20,7 @@ struct Store
 	sqlite3    *db;
 	Vault	   *vault;
 	Packer	   *packer;
+	bool		is_ours;		/* opened, and of this program: may be written on the way out */
 	struct
 	{
 		const char *sql;
@@ -109,9 +110,10 @@ connection_prepare(Store *store)
 
 	/*
 	 * secure_delete: what was deleted shall not linger, even encrypted. The cache stays small for the service's sake. A new file gets pages that
-	 * hold several signed texts each: of 4 KiB, a third would stay empty. The log is checkpointed at 4 MiB, as it is with small pages.
+	 * hold several signed texts each: of 4 KiB, a third would stay empty. The log is checkpointed at 4 MiB, as it is with small pages. What
+	 * the outbox of a busy hour took can be given back (store_shrink).
 	 */
-	return execute(store, "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 256;"
+	return execute(store, "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 256;"
 				   " PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST;"
 				   " PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 1048576") &&
 		(id == APPLICATION_ID || execute(store, sql)) &&
@@ -143,8 +145,15 @@ store_open(const char *path, bool create, Store **result, HdmsNodeError *error)
 		store_close(store);
 		return false;
 	}
+	store->is_ours = true;
 	*result = store;
 	return true;
+}
+
+bool
+store_shrink(Store *store)
+{
+	return execute(store, "PRAGMA incremental_vacuum");
 }
 
 void
@@ -154,6 +163,8 @@ store_close(Store *store)
 		return;
 	for (int i = 0; i < store->statement_count; i++)
 		sqlite3_finalize(store->statements[i].statement);
+	if (store->is_ours)
+		(void) store_shrink(store);
 	sqlite3_close(store->db);
 	vault_free(store->vault);
 	packer_free(store->packer);

@@ -30,6 +30,9 @@ extern bool store_begin(Store *store);
 extern bool store_commit(Store *store);
 extern void store_rollback(Store *store);
 
+/* Gives the pages that hold nothing any more back to the file system. Outside transactions; done at closing, too. */
+extern bool store_shrink(Store *store);
+
 /* A savepoint inside a transaction: one message's work, undone alone. */
 extern bool store_mark(Store *store);
 extern bool store_keep(Store *store);

@@ -230,6 +230,42 @@ values_that_were_swapped_or_altered_on_the_disk_are_noticed(void **unused)
 }
 
 static void
+what_a_busy_outbox_took_of_the_disk_is_given_back(void **unused)
+{
+	char		name[128];
+	sqlite3    *db;
+	sqlite3_stmt *statement;
+	OutboxItem	items[64];
+	size_t		count;
+
+	(void) unused;
+	bench_open(&bench, true);
+	for (int i = 0; i < 60; i++)
+	{
+		SimMail		mail;
+
+		(void) bench_issue(&bench, CONTENT, 0);
+		while (sim_take(&bench.sim, &mail))
+		{
+			bench_arrive(&bench, mail.envelope);
+			free(mail.envelope);
+		}
+	}
+	bench_run(&bench);
+	assert_true(outbox_due(bench.pairing, INT64_MAX, 64, 8 << 20, items, &count));
+	assert_int_equal(count, 0);
+	bench_restart(&bench);
+	snprintf(name, sizeof(name), "%s/node.db", bench.path);
+	assert_int_equal(sqlite3_open_v2(name, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA freelist_count", -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(statement, 0), 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	bench_close(&bench);
+}
+
+static void
 a_sealed_value_opens_in_its_own_column_and_row_only(void **unused)
 {
 	HdmsNodeSecret secret = {.platform_key = (const unsigned char *) "0123456789abcdef0123456789abcdef"};
@@ -396,6 +432,7 @@ main(void)
 		cmocka_unit_test(a_home_without_a_secret_is_not_made),
 		cmocka_unit_test(a_home_is_open_once_and_closed_to_other_users),
 		cmocka_unit_test(values_that_were_swapped_or_altered_on_the_disk_are_noticed),
+		cmocka_unit_test(what_a_busy_outbox_took_of_the_disk_is_given_back),
 		cmocka_unit_test(a_sealed_value_opens_in_its_own_column_and_row_only),
 		cmocka_unit_test(a_database_of_a_newer_program_is_left_alone),
 		cmocka_unit_test(packing_gives_the_exact_bytes_again),
