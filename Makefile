@@ -7,7 +7,9 @@
 #   make check     runs all tests
 #   make bench     measures, each figure beside its yardstick
 #   make lint      compiler warnings of gcc and clang, cppcheck, clang-tidy
-#   make clean
+#   make docs      compares the names in README.md and docs/ with what there is
+#   make clean     removes build/
+#   make help      this list
 
 PG_CONFIG ?= $(lastword pg_config $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config)))
 PREFIX ?= /usr/local
@@ -56,7 +58,13 @@ bench: deps all
 lint: deps
 	tools/lint.sh
 
+docs:
+	tools/docs.pl
+
 clean:
 	rm -rf build
 
-.PHONY: all deps protocol server node_agent extension install check demo bench lint clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.PHONY: all deps protocol server node_agent extension install check demo bench lint docs clean help

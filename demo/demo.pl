@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use HdmsCluster;
 use JSON::PP;
-use IPC::Run qw(run);
+use IPC::Run qw(run start finish);
 use Time::HiRes qw(time);
 
 my $folder = shift or die "usage: demo.pl FOLDER\n";
@@ -49,13 +49,22 @@ my $net = $pg->network(name => 'operator');
 my @hospitals = $net->hospitals(['north', notary => 1], ['east', notary => 1], ['west', notary => 1]);
 say_step("network $net->{fingerprint} at $net->{url}");
 
+# All pair at the same time, as people do.
+my @pairing;
 for my $i (0 .. $#patients)
 {
 	my $patient = $patients[$i];
 	$patient->{hospital} = $hospitals[$i % @hospitals];
 	$patient->{device} = $net->device("patient" . ($i + 1));
 	$patient->{device}->start;
-	$patient->{device}->pair($patient->{hospital}->invite($patient->{ref}));
+	my $uri = $patient->{hospital}->invite($patient->{ref}) . "\n";
+	$patient->{said} = '';
+	push @pairing, start([$patient->{device}->command_line('pair', '-')], '<', \$uri, '>&', \$patient->{said});
+}
+for my $i (0 .. $#patients)
+{
+	my $patient = $patients[$i];
+	finish($pairing[$i]) or die "demo: $patient->{name} could not pair: $patient->{said}";
 	$patient->{hospital}->wait_for("SELECT status FROM hdms.patients WHERE patient_ref = '$patient->{ref}'", 'paired');
 	say_step("$patient->{name} has paired a device with $patient->{hospital}{db}");
 }
