@@ -71,10 +71,12 @@ read_meta(Batch *batch)
 
 	batch->epoch[0] = '\0';
 	batch->mailbox_file = 0;
+	batch->last_number = 0;
 	if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) < EPOCH_SIZE)
 	{
 		memcpy(batch->epoch, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0) + 1);
 		batch->mailbox_file = result_int8(result, 0, 1);
+		batch->last_number = result_int8(result, 0, 2);
 	}
 }
 
@@ -231,6 +233,7 @@ run_rounds(Batch *batch)
 	if (!open)
 		pipeline_send(batch->pipeline, STATEMENT_BEGIN, 0, NULL);
 	batch->meta_result = pipeline_send(batch->pipeline, STATEMENT_META, 0, NULL);
+	batch->snapshot_result = pipeline_send(batch->pipeline, STATEMENT_SNAPSHOT, 0, NULL);
 	batch_mailbox_send_puts(batch);
 	batch_mailbox_send_rest(batch);
 	send_node_loads(batch);
@@ -240,6 +243,7 @@ run_rounds(Batch *batch)
 	if (status != PIPELINE_OK)
 		return status;
 	read_meta(batch);
+	batch_mailbox_settle(batch);
 	batch_register_read(batch);
 	if (!batch_mailbox_read(batch) || !read_node_loads(batch) || !read_list_loads(batch))
 		return PIPELINE_BUSY;
@@ -253,12 +257,14 @@ batch_run(Batch *batch)
 
 	batch->usage_result = batch->put_result = batch->held_result = batch->acknowledge_result = -1;
 	batch->fetch_result = batch->nodes_result = batch->lists_result = batch->newest_result = batch->written_lists_result = -1;
+	batch->id_result = -1;
 	batch->epoch[0] = '\0';
 	for (int i = 0; i < batch->count; i++)
 	{
 		batch->active[i] = true;
 		batch->operations[i]->outcome = OUTCOME_DONE;
 	}
+	batch->floor_view = floors_view(batch->floors);
 	if (!batch_mailbox_prepare(batch))
 		return PIPELINE_BUSY;
 	status = run_rounds(batch);

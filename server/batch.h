@@ -8,6 +8,7 @@
 #include "config.h"
 #include "operation.h"
 #include "pipeline.h"
+#include "floor.h"
 #include "usage.h"
 
 #define BATCH_MAX			256
@@ -29,6 +30,8 @@ typedef struct Batch
 {
 	Pipeline   *pipeline;
 	Usage	   *usage;
+	Floors	   *floors;
+	FloorView	floor_view;		/* from before the statements were sent */
 	const Config *config;
 	int64_t		now;			/* wall seconds */
 	Operation  *operations[BATCH_MAX];
@@ -37,7 +40,10 @@ typedef struct Batch
 
 	char		epoch[EPOCH_SIZE];
 	int64_t		mailbox_file;	/* changes when the mailbox was made anew or emptied */
+	int64_t		last_number;	/* of the mailboxes' sequence */
 	int			meta_result;
+	int			snapshot_result;
+	int			id_result;
 
 	PutItem    *items;			/* of all puts; sorted by recipient and id once they were sent */
 	size_t		items_count;
@@ -66,6 +72,7 @@ extern void batch_mailbox_send_usage(Batch *batch);
 extern bool batch_mailbox_read_usage(Batch *batch);
 extern void batch_mailbox_send_puts(Batch *batch);
 extern void batch_mailbox_send_rest(Batch *batch);
+extern void batch_mailbox_settle(Batch *batch);	/* after the meta data was read */
 extern bool batch_mailbox_read(Batch *batch);
 extern void batch_mailbox_undo(Batch *batch);	/* gives back what was reserved */
 extern void batch_mailbox_free(Batch *batch);

@@ -243,6 +243,7 @@ batch_mailbox_send_puts(Batch *batch)
 	if (parameters[0].count > 0)
 	{
 		parameter_int8(&parameters[4], batch->now);
+		batch->id_result = pipeline_send(batch->pipeline, STATEMENT_TAKE_ID, 0, NULL);	/* before any number, see floor.h */
 		batch->put_result = pipeline_send(batch->pipeline, STATEMENT_PUT, 5, parameters);
 	}
 	else
@@ -278,7 +279,7 @@ void
 batch_mailbox_send_rest(Batch *batch)
 {
 	Parameter	done[2];
-	Parameter	wanted[5];
+	Parameter	wanted[6];
 	int64_t		share;
 
 	parameter_text_array(&done[0]);
@@ -286,6 +287,7 @@ batch_mailbox_send_rest(Batch *batch)
 	parameter_int4_array(&wanted[0]);
 	parameter_text_array(&wanted[1]);
 	parameter_int4_array(&wanted[2]);
+	parameter_int8_array(&wanted[5]);
 	for (int i = 0; i < batch->count; i++)
 	{
 		const Operation *operation = batch->operations[i];
@@ -302,8 +304,11 @@ batch_mailbox_send_rest(Batch *batch)
 			parameter_add_int4(&wanted[0], i);
 			parameter_add_text(&wanted[1], operation->mailbox.node);
 			parameter_add_int4(&wanted[2], operation->mailbox.limit);
+			parameter_add_int8(&wanted[5], floor_of(batch->floors, operation->mailbox.node));
 		}
 	}
+	if (done[0].count > 0 && batch->id_result < 0)
+		batch->id_result = pipeline_send(batch->pipeline, STATEMENT_TAKE_ID, 0, NULL);
 	if (done[0].count > 0)
 		batch->acknowledge_result = pipeline_send(batch->pipeline, STATEMENT_ACKNOWLEDGE, 2, done);
 	else
@@ -316,12 +321,13 @@ batch_mailbox_send_rest(Batch *batch)
 		share = BATCH_FETCH_BYTES / wanted[0].count;
 		parameter_int8(&wanted[3], share < FETCH_BYTES ? share : FETCH_BYTES);
 		parameter_int8(&wanted[4], batch->now);
-		batch->fetch_result = pipeline_send(batch->pipeline, STATEMENT_FETCH, 5, wanted);
+		batch->fetch_result = pipeline_send(batch->pipeline, STATEMENT_FETCH, 6, wanted);
 	}
 	else
 	{
 		for (int i = 0; i < 3; i++)
 			parameter_free(&wanted[i]);
+		parameter_free(&wanted[5]);
 	}
 	batch->stream_result = batch->pipeline->sent;
 	for (int i = 0; i < batch->count; i++)
@@ -458,6 +464,37 @@ parcel_append(Operation *operation, const PGresult *result, int row, int id_colu
 	return true;
 }
 
+void
+batch_mailbox_settle(Batch *batch)
+{
+	const PGresult *snapshot = batch->pipeline->results[batch->snapshot_result];
+	int64_t		id = batch->id_result >= 0 ? result_int8(batch->pipeline->results[batch->id_result], 0, 0) : 0;
+
+	floors_settle(batch->floors, &batch->floor_view, batch->last_number, id, result_int8(snapshot, 0, 0));
+}
+
+/* Remembers where the mailboxes that were looked into begin. */
+static void
+read_floors(Batch *batch)
+{
+	const PGresult *result = batch->pipeline->results[batch->fetch_result];
+	int			row = 0;
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		const Operation *operation = batch->operations[i];
+		int64_t		first = 0;
+
+		if (!batch->active[i] || operation->kind != OPERATION_MAILBOX || operation->mailbox.limit == 0 || operation->mailbox.streaming)
+			continue;
+		while (row < PQntuples(result) && result_int4(result, row, 0) < i)
+			row++;
+		if (row < PQntuples(result) && result_int4(result, row, 0) == i)
+			first = result_int8(result, row, 3);
+		floor_found(batch->floors, &batch->floor_view, operation->mailbox.node, first);
+	}
+}
+
 static bool
 read_fetches(Batch *batch)
 {
@@ -522,6 +559,8 @@ batch_mailbox_read(Batch *batch)
 		metrics_count(COUNTER_ENVELOPES_ACKNOWLEDGED, 1);
 		metrics_count(COUNTER_BYTES_ACKNOWLEDGED, (uint64_t) bytes);
 	}
+	if (batch->fetch_result >= 0)
+		read_floors(batch);
 	if (!read_fetches(batch))
 		return false;
 	for (int i = 0; i < batch->count; i++)

@@ -35,6 +35,7 @@ struct Database
 {
 	const Config *_Atomic *config;
 	Usage	   *usage;
+	Floors	   *floors;
 	DatabaseEvents events;
 
 	pthread_mutex_t lock;
@@ -174,6 +175,7 @@ database_enter(Database *database, PGconn *conn, uint64_t generation)
 	if (ok && !entered)
 	{
 		usage_forget_all(database->usage);
+		floors_forget_all(database->floors);
 		database->events.entered(database->events.context);
 	}
 	pthread_mutex_lock(&database->lock);
@@ -349,6 +351,7 @@ batch_attempt(Database *database, Batch *batch)
 	PipelineStatus status;
 
 	batch->usage = database->usage;
+	batch->floors = database->floors;
 	batch->config = *database->config;
 	batch->now = wall_seconds();
 	status = batch_run(batch);
@@ -506,6 +509,12 @@ database_start(const Config *_Atomic *config, Usage *usage, const DatabaseEvents
 
 	if (database == NULL)
 		return NULL;
+	database->floors = floors_new();
+	if (database->floors == NULL)
+	{
+		free(database);
+		return NULL;
+	}
 	database->config = config;
 	database->usage = usage;
 	database->events = *events;
@@ -546,6 +555,7 @@ database_stop(Database *database)
 	pthread_cond_destroy(&database->available);
 	pthread_cond_destroy(&database->stopped);
 	OPENSSL_cleanse(database->session_secret, sizeof(database->session_secret));
+	floors_free(database->floors);
 	free(database);
 }
 

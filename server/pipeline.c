@@ -20,11 +20,14 @@
 #define RUN_TIMEOUT_MS	20000
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
-	[STATEMENT_BEGIN] = "BEGIN",
+	[STATEMENT_BEGIN] = "BEGIN ISOLATION LEVEL READ COMMITTED",
 	[STATEMENT_COMMIT] = "COMMIT",
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_DURABLE] = "SELECT set_config('synchronous_commit', 'on', true)",
-	[STATEMENT_META] = "SELECT epoch, COALESCE(pg_relation_filenode('hdms_server.mailbox')::int8, 0) FROM hdms_server.server_meta",
+	[STATEMENT_META] = "SELECT epoch, COALESCE(pg_relation_filenode('hdms_server.mailbox')::int8, 0),"
+	" (SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM hdms_server.mailbox_seq) FROM hdms_server.server_meta",
+	[STATEMENT_SNAPSHOT] = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8",
+	[STATEMENT_TAKE_ID] = "SELECT pg_current_xact_id()::text::int8",
 	[STATEMENT_NONCES] = "INSERT INTO hdms_server.nonces (node, nonce, seen) SELECT node, nonce, $3::int8"
 	" FROM unnest($1::text[], $2::text[]) AS n (node, nonce) ON CONFLICT (node, nonce) DO NOTHING RETURNING node, nonce",
 	[STATEMENT_USAGE] = "SELECT nodes.id, held.envelopes, held.bytes FROM unnest($1::text[]) AS wanted (id)"
@@ -41,10 +44,10 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	" JOIN hdms_server.mailbox ON mailbox.recipient = wanted.recipient AND mailbox.id = wanted.id AND mailbox.expires > $3::int8",
 	[STATEMENT_ACKNOWLEDGE] = "DELETE FROM hdms_server.mailbox USING unnest($1::text[], $2::text[]) AS done (recipient, id)"
 	" WHERE mailbox.recipient = done.recipient AND mailbox.id = done.id RETURNING mailbox.recipient, mailbox.bytes",
-	[STATEMENT_FETCH] = "SELECT wanted.number, held.id, CASE WHEN held.place <= wanted.most AND (held.total <= $4::int8 OR held.place = 1) THEN held.data END"
-	" FROM unnest($1::int4[], $2::text[], $3::int4[]) AS wanted (number, recipient, most) CROSS JOIN LATERAL"
-	" (SELECT id, data, bytes, row_number() OVER arrival AS place, sum(bytes) OVER arrival AS total FROM hdms_server.mailbox"
-	" WHERE mailbox.recipient = wanted.recipient AND mailbox.expires > $5::int8"
+	[STATEMENT_FETCH] = "SELECT wanted.number, held.id, CASE WHEN held.place <= wanted.most AND (held.total <= $4::int8 OR held.place = 1) THEN held.data END, held.seq"
+	" FROM unnest($1::int4[], $2::text[], $3::int4[], $6::int8[]) AS wanted (number, recipient, most, floor) CROSS JOIN LATERAL"
+	" (SELECT id, data, bytes, seq, row_number() OVER arrival AS place, sum(bytes) OVER arrival AS total FROM hdms_server.mailbox"
+	" WHERE mailbox.recipient = wanted.recipient AND mailbox.seq >= wanted.floor AND mailbox.expires > $5::int8"
 	" WINDOW arrival AS (ORDER BY seq ROWS UNBOUNDED PRECEDING) ORDER BY seq LIMIT wanted.most + 1) AS held"
 	" WHERE held.total - held.bytes <= $4::int8 ORDER BY wanted.number, held.place",
 	[STATEMENT_STREAM] = "SELECT held.id, CASE WHEN held.place <= $2::int8 AND (held.total <= $3::int8 OR held.place = 1) THEN held.data END, held.seq"
