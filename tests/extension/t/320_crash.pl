@@ -83,7 +83,7 @@ issue_some($records);
 
 # A message that was being acted upon at two blows waits for a person, who lets it in again.
 wait_until('all records to be committed', sub {
-	sql_somehow($_, "UPDATE hdms_internal.inbox SET status = 'new', attempts = 0 WHERE status = 'quarantined'") for $north, $south;
+	sql_somehow($_, "UPDATE hdms_internal.inbox SET status = 'waiting', attempts = 0, next_try = now() WHERE status = 'quarantined'") for $north, $south;
 	sql_somehow($north, "SELECT count(*) FROM hdms.records WHERE status = 'committed'") == $records }, 240);
 is($north->sql('SELECT count(*) FROM hdms.records'), $records, 'each record is there once');
 is($north->sql("SELECT count(*), count(DISTINCT record) FROM hdms_internal.versions"), "$records|$records", 'with one version');
@@ -97,6 +97,7 @@ wait_until('the devices to hold all as final', sub {
 	@final == $records && !grep { $_->{status} ne 'final' } @final }, 120);
 my %once = map { $_->{record} => 1 } @final;
 is(scalar(keys %once), $records, 'each is final on a device exactly once');
+is_deeply([sort keys %once], [sort split /\n/, $north->sql('SELECT record FROM hdms.records')], 'and they are the same records');
 is($south->sql("SELECT count(*), count(DISTINCT tag), max(index) + 1 FROM hdms_internal.log_entries"), "$records|$records|$records", 'and in the log exactly once');
 $north->wait_for("SELECT count(*) FROM hdms_internal.outbox WHERE awaited", '0');
 pass('nothing is owed any more');
