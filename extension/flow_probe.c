@@ -267,7 +267,13 @@ flow_probe_timers(void)
 		if (row.version == 1)
 			answer_skip(&row, &ended[i]);
 		else
+		{
+			ereport(LOG,
+					(errmsg("version %lld of record %s waits for its notary %s, which does not answer",
+							(long long) row.version, row.record, ended[i].notary),
+					 errdetail("The notary of a record's first version is bound to all its versions.")));
 			answer_alive(&row, &ended[i]);
+		}
 	}
 	return 1;
 }

@@ -50,6 +50,8 @@ subtest 'a notary that is gone' => sub {
 	is($north->sql("SELECT count(DISTINCT notary) FROM hdms_internal.versions WHERE record IN (" . join(', ', map { "'$_'" } @records) . ')'), '1', 'is skipped for first versions');
 	is($north->sql("SELECT count(*) FROM hdms.records r, hdms.verify(r.record) v WHERE NOT v.ok"), '0', 'with evidence that verifies');
 	isnt($north->sql("SELECT status FROM hdms_internal.versions WHERE record = '$kept' AND ordinal = 2"), 'committed', 'a later version waits for it');
+	wait_until('the hospital to say so', sub { $pg->log_text =~ /version 2 of record \Q$kept\E waits for its notary \Q$gone->{node}\E/ });
+	pass('and the log says for whom');
 	serve($north, $south, $west);
 	$north->wait_for("SELECT status FROM hdms_internal.versions WHERE record = '$kept' AND ordinal = 2", 'committed', 90);
 	pass('and is committed when it is back');
