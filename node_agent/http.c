@@ -2,8 +2,8 @@
  * http.c
  *		Requests to servers.
  *
- * A server is not trusted: answers are capped while they arrive, every call has an end, and a connection that trickles is cut. Nothing but
- * http and https is spoken, and redirects are not followed (a signature covers one authority only).
+ * A server is not trusted: answers are capped while they arrive, every call has an end, and one that is not held is cut when it trickles.
+ * Nothing but http and https is spoken, and redirects are not followed (a signature covers one authority only).
  */
 #include "http.h"
 
@@ -343,8 +343,13 @@ options_set(HttpCall *call, const HttpRequest *request, const char *url)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (request->timeout < CONNECT_TIMEOUT ? request->timeout : CONNECT_TIMEOUT));
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long) (request->held / 1000 + STALL_SECONDS));
+
+	/* curl looks at the speed once a second: a poll that waits, mostly for nothing, would keep a phone awake. Its end bounds it. */
+	if (request->held == 0)
+	{
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long) STALL_SECONDS);
+	}
 	if (config->ca_file[0] != '\0')
 		curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
 	if (strcmp(request->method, "POST") == 0)

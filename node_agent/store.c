@@ -95,7 +95,7 @@ schema_migrate(Store *store)
 }
 
 static bool
-connection_prepare(Store *store)
+connection_prepare(Store *store, bool in_memory)
 {
 	char		sql[80];
 	int64_t		id;
@@ -109,13 +109,13 @@ connection_prepare(Store *store)
 		return store_fail(store, "this is not the database of a node");
 
 	/*
-	 * secure_delete: what was deleted shall not linger, even encrypted. The cache stays small for the service's sake. A new file gets pages that
-	 * hold several signed texts each: of 4 KiB, a third would stay empty. The log is checkpointed at 4 MiB, as it is with small pages. What
-	 * the outbox of a busy hour took can be given back (store_shrink).
+	 * A new file gets pages that hold several signed texts each: of 4 KiB, a third would stay empty; and what the outbox of a busy hour took
+	 * can be given back (store_shrink). Neither is worth anything in memory, where each change copies its page. The log is checkpointed at
+	 * 4 MiB. secure_delete: what was deleted shall not linger, even encrypted. The cache stays small for the service's sake.
 	 */
-	return execute(store, "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 256;"
-				   " PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST;"
-				   " PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 1048576") &&
+	return (in_memory || execute(store, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA wal_autocheckpoint = 512")) &&
+		execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST;"
+				" PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 1048576") &&
 		(id == APPLICATION_ID || execute(store, sql)) &&
 		schema_migrate(store);
 }
@@ -130,7 +130,7 @@ store_open(const char *path, bool create, Store **result, HdmsNodeError *error)
 		return false;
 	good = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
 	store->packer = packer_create();
-	good = good && store->packer != NULL && connection_prepare(store);
+	good = good && store->packer != NULL && connection_prepare(store, strcmp(path, ":memory:") == 0);
 	for (int i = 0; good && i < TABLE_COUNT; i++)
 	{
 		char		sql[80];
