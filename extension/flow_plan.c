@@ -1,6 +1,6 @@
 /*
  * flow_plan.c
- *		The flows' SQL: each statement is prepared once for the life of the worker.
+ *		SQL that is used again and again: each statement is prepared once for the life of the process.
  *
  * Generic plans from the start: all statements go through a key, so a plan for
  * particular values would cost planning and bring nothing.
@@ -41,8 +41,8 @@ prepare(FlowPlan *plan)
 	plan->plan = made;
 }
 
-uint64
-flow_run_args(FlowPlan *plan, const FlowArg *args)
+static uint64
+execute(FlowPlan *plan, const FlowArg *args, bool only_reads)
 {
 	Datum		values[FLOW_PLAN_MAX_ARGS];
 	char		nulls[FLOW_PLAN_MAX_ARGS];
@@ -56,11 +56,23 @@ flow_run_args(FlowPlan *plan, const FlowArg *args)
 		values[i] = args[i].value;
 		nulls[i] = args[i].is_null ? 'n' : ' ';
 	}
-	result = SPI_execute_plan(plan->plan, values, nulls, false, 0);
+	result = SPI_execute_plan(plan->plan, values, nulls, only_reads, 0);
 	MemoryContextSwitchTo(context); /* SPI leaves its own behind */
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", plan->sql, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+flow_run_args(FlowPlan *plan, const FlowArg *args)
+{
+	return execute(plan, args, false);
+}
+
+uint64
+flow_read_args(FlowPlan *plan, const FlowArg *args)
+{
+	return execute(plan, args, true);
 }
 
 static Datum

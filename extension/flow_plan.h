@@ -1,6 +1,6 @@
 /*
  * flow_plan.h
- *		The flows' SQL: each statement is prepared once for the life of the worker.
+ *		SQL that is used again and again: each statement is prepared once for the life of the process.
  *
  * Needs a connected SPI. Rows are read from SPI_tuptable, by row number from 0 and column number from 1.
  */
@@ -48,6 +48,12 @@ extern uint64 flow_run_args(FlowPlan *plan, const FlowArg *args);
 
 #define flow_run(plan, ...) flow_run_args((plan), (FlowArg[]) {__VA_ARGS__})
 #define flow_run_without_args(plan) flow_run_args((plan), NULL)
+
+/* The same for a statement that only reads, with the snapshot that is active: what a parallel worker may do. */
+extern uint64 flow_read_args(FlowPlan *plan, const FlowArg *args);
+
+#define flow_read(plan, ...) flow_read_args((plan), (FlowArg[]) {__VA_ARGS__})
+#define flow_read_without_args(plan) flow_read_args((plan), NULL)
 
 /* Values of the last result, palloc'ed where they are not by value. text: NULL for an SQL NULL; int64: 0. */
 extern char *row_text(uint64 row, int column);

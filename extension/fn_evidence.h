@@ -9,7 +9,7 @@
 
 #include "utils/uuid.h"
 
-#include "evidence.h"
+#include "fn_evidence_keys.h"
 
 /* One version, as stored. Strings are NULL where the column is. */
 typedef struct StoredVersion
@@ -37,14 +37,13 @@ typedef struct StoredVersion
 
 typedef struct RecordEvidence
 {
-	MemoryContext context;		/* what all of this lives in: protocol/'s memory too */
+	MemoryContext context;		/* what all of this lives in */
 	char		record[37];
 	char	   *patient_ref;
 	char	   *type;
 	int64		committed;		/* versions, as counted when they committed */
 	StoredVersion *versions;	/* by ordinal */
 	int			version_count;
-	char	   *fingerprint;	/* of the network that this database joined; NULL: none */
 	HdmsStatus	network_status; /* why evidence.network is NULL */
 	HdmsStatus	issuer_status;
 	HdmsStatus	patient_status;
@@ -54,10 +53,10 @@ typedef struct RecordEvidence
 } RecordEvidence;
 
 /*
- * Reads a record and parses keys and lists; SPI connected. ERROR when there is no such record. Lives until
- * evidence_free() or the end of the current memory context.
+ * Reads a record with the keys and lists that it needs; SPI connected. ERROR when there is no such record. Lives until
+ * evidence_free() or the end of the current memory context; its keys only until the next call.
  */
-extern RecordEvidence *evidence_load(const pg_uuid_t *record);
+extern RecordEvidence *evidence_load(EvidenceKeys *keys, const pg_uuid_t *record);
 extern void evidence_free(RecordEvidence *loaded);
 
 #endif

@@ -8,16 +8,19 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "fn_argument.h"
 #include "fn_evidence.h"
 #include "json_scan.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_verify);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_record_failures);
 
 /* For each version those of hdms_evidence_verify() and the ones below; and those of the whole record. */
 #define CHECKS_OF_VERSION	16
@@ -189,22 +192,14 @@ same_text(const char *stored, const char *is_signed)
 	return strcmp(stored != NULL ? stored : "", is_signed) == 0;
 }
 
-/* Whether the column has the time of the notary's leaf. A receipt that no list's notary signed is reported elsewhere. */
+/* Whether the column has the time of the notary's leaf. What is wrong with a receipt is reported elsewhere. */
 static bool
-same_leaf_time(const Checks *checks, const StoredVersion *stored, const char *notary)
+same_leaf_time(const StoredVersion *stored)
 {
-	const HdmsEvidence *evidence = &checks->loaded->evidence;
+	HdmsLeaf	leaf;
 
-	for (size_t i = 0; stored->receipt != NULL && i < evidence->list_count; i++)
-	{
-		const HdmsNotary *found = hdms_notaries_find(&evidence->lists[i], notary);
-		HdmsLeaf	leaf;
-
-		if (found != NULL &&
-			hdms_receipt_verify(stored->receipt, strlen(stored->receipt), notary, found->log, &leaf, NULL, NULL) == HDMS_OK)
-			return leaf.time_ms == stored->leaf_ms;
-	}
-	return true;
+	return stored->receipt == NULL || hdms_receipt_peek(stored->receipt, strlen(stored->receipt), &leaf, NULL) != HDMS_OK ||
+		leaf.time_ms == stored->leaf_ms;
 }
 
 /* What the table repeats of the signed state. */
@@ -225,7 +220,7 @@ compare_columns(const Checks *checks, const StoredVersion *stored)
 	if (stored->request == NULL)
 		return HDMS_BAD_FORMAT;
 	status = hdms_request_peek(stored->request, strlen(stored->request), &request);
-	if (status == HDMS_OK && (!same_text(stored->notary, request.aud) || !same_leaf_time(checks, stored, request.aud)))
+	if (status == HDMS_OK && (!same_text(stored->notary, request.aud) || !same_leaf_time(stored)))
 		status = HDMS_DIGEST_MISMATCH;
 	return status;
 }
@@ -319,30 +314,95 @@ return_checks(ReturnSetInfo *result, const Checks *checks)
 	}
 }
 
+/* Everything that can be checked of a record. Lives in the current memory context. */
+static Checks *
+check_record(const RecordEvidence *loaded)
+{
+	Checks	   *checks = palloc0(sizeof(Checks));
+
+	checks->loaded = loaded;
+	checks->room = loaded->version_count * CHECKS_OF_VERSION + CHECKS_OF_RECORD;
+	checks->checks = palloc0(checks->room * sizeof(Check));
+	(void) add_check(checks, 0, "versions",
+					 loaded->committed == (int64) loaded->evidence.version_count ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+
+	/* Where nothing was committed yet there are no keys to speak of. */
+	if (loaded->evidence.version_count > 0)
+		check_evidence(checks);
+	check_versions(checks);
+	return checks;
+}
+
 Datum
 hdms_fn_verify(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RecordEvidence *loaded;
-	Checks		checks = {0};
 
 	argument_required(fcinfo, 0, "record");
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	loaded = evidence_load(PG_GETARG_UUID_P(0));
-	checks.loaded = loaded;
-	checks.room = loaded->version_count * CHECKS_OF_VERSION + CHECKS_OF_RECORD;
-	checks.checks = palloc0(checks.room * sizeof(Check));
+	loaded = evidence_load(evidence_keys_open(CurrentMemoryContext), PG_GETARG_UUID_P(0));
+	return_checks(result, check_record(loaded));
+	evidence_free(loaded);
+	SPI_finish();
+	return (Datum) 0;
+}
 
-	(void) add_check(&checks, 0, "versions",
-					 loaded->committed == (int64) loaded->evidence.version_count ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+/* Keys for all records of one statement: in a parallel worker, or in its leader. */
+static EvidenceKeys *
+keys_of_statement(void)
+{
+	static MemoryContext context = NULL;
+	static EvidenceKeys *keys = NULL;
+	static TimestampTz statement = 0;
 
-	/* Where nothing was committed yet there are no keys to speak of. */
-	if (loaded->evidence.version_count > 0)
-		check_evidence(&checks);
-	check_versions(&checks);
-	return_checks(result, &checks);
+	if (context != NULL && statement == GetCurrentStatementStartTimestamp() && keys != NULL)
+		return keys;
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "hdms keys of a statement", ALLOCSET_DEFAULT_SIZES);
+	keys = NULL;
+	MemoryContextReset(context);
+	keys = evidence_keys_open(context);
+	statement = GetCurrentStatementStartTimestamp();
+	return keys;
+}
+
+/*
+ * hdms_internal.record_failures(): the checks of a record that failed, and a row without a check that has the number of its
+ * signed versions. Reads only, with the snapshot of the statement, so that parallel workers may run it.
+ */
+Datum
+hdms_fn_record_failures(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecordEvidence *loaded;
+	Checks	   *checks;
+	int			states = 0;
+	Datum		values[3] = {0};
+	bool		nulls[3] = {false, true, true};
+
+	argument_required(fcinfo, 0, "record");
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	loaded = evidence_load(keys_of_statement(), PG_GETARG_UUID_P(0));
+	checks = check_record(loaded);
+	for (int i = 0; i < checks->count; i++)
+	{
+		const Check *check = &checks->checks[i];
+
+		if (check->status != HDMS_OK)
+			tuplestore_putvalues(result->setResult, result->setDesc,
+								 (Datum[]) {Int32GetDatum((int32) check->version), CStringGetTextDatum(check->name),
+											CStringGetTextDatum(meaning_of(check))},
+								 (bool[]) {check->version == 0, false, false});
+	}
+	for (int i = 0; i < loaded->version_count; i++)
+		states += loaded->versions[i].state != NULL;
+	values[0] = Int32GetDatum(states);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	evidence_free(loaded);
 	SPI_finish();
 	return (Datum) 0;

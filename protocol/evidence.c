@@ -225,8 +225,8 @@ hdms_evidence_verify(const HdmsEvidence *evidence, HdmsCheckReport report, void 
 	checker.report = report;
 	checker.arg = arg;
 
-	checked(&checker, 0, "admission", hdms_admission_verify(evidence->admission, strlen(evidence->admission),
-															evidence->network, evidence->issuer, &admission));
+	checked(&checker, 0, "admission", evidence->is_admitted ? HDMS_OK :
+			hdms_admission_verify(evidence->admission, strlen(evidence->admission), evidence->network, evidence->issuer, &admission));
 	find_notary(&checker);
 	for (size_t i = 0; i < evidence->version_count && !checker.is_stopped; i++)
 		check_version(&checker, i);

@@ -29,6 +29,7 @@ typedef struct HdmsEvidence
 	const HdmsHistory *issuer;
 	const HdmsHistory *patient;
 	const char *admission;
+	bool		is_admitted;	/* the admission was verified with these keys already: not again for each of many records */
 	const HdmsNotaryList *lists;	/* the pinned lists that versions refer to */
 	size_t		list_count;
 	const HdmsEvidenceVersion *versions;

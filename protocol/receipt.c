@@ -194,6 +194,25 @@ read_proof(const char *receipt, size_t len, HdmsLeaf *leaf, uint64_t *index, Hdm
 }
 
 HdmsStatus
+hdms_receipt_peek(const char *receipt, size_t len, HdmsLeaf *leaf, uint64_t *index)
+{
+	HdmsLeaf	found_leaf;
+	uint64_t	found_index;
+	HdmsHash	proof[HDMS_MERKLE_MAX_PROOF];
+	int			count;
+	const char *note;
+	HdmsStatus	status = len > RECEIPT_MAX ? HDMS_TOO_LARGE : read_proof(receipt, len, &found_leaf, &found_index, proof, &count, &note);
+
+	if (status != HDMS_OK)
+		return status;
+	if (leaf != NULL)
+		*leaf = found_leaf;
+	if (index != NULL)
+		*index = found_index;
+	return HDMS_OK;
+}
+
+HdmsStatus
 hdms_receipt_verify(const char *receipt, size_t len, const char *notary_id, const HdmsKey *log_key,
 					HdmsLeaf *leaf, uint64_t *index, HdmsCheckpoint *checkpoint)
 {

@@ -27,6 +27,9 @@ extern HdmsStatus hdms_leaf_read(const void *data, size_t len, HdmsLeaf *leaf);
 extern HdmsStatus hdms_receipt_build(const HdmsLeaf *leaf, uint64_t index, const HdmsHash *proof, int count,
 									 const char *checkpoint_note, char **receipt);
 
+/* What a receipt says, unverified. leaf and index may be NULL. */
+extern HdmsStatus hdms_receipt_peek(const char *receipt, size_t len, HdmsLeaf *leaf, uint64_t *index);
+
 /*
  * Verifies the proof and the checkpoint's signature by the notary's log key.
  * Gives the leaf, its index and the checkpoint (each may be NULL).
