@@ -46,6 +46,12 @@ extern bool flow_notary_pending(void);
 extern void flow_notary_finish(int64 **inbox_ids, int *count);
 extern void flow_notary_abort(void);
 
+/* A message has queued a version, or paired a patient whose records wait. Tells so once. */
+extern void flow_issue_soon(void);
+extern bool flow_issue_is_due(void);
+extern void flow_timers_soon(void);
+extern bool flow_timers_are_due(void);
+
 /* Takes up to limit rows of the issue queue, builds states and commits, queues "record" messages. Returns how many; limit means there may be more. */
 extern int	flow_issue(int limit);
 

@@ -57,6 +57,8 @@ typedef struct QueuedVersion
 static int64 low_water = 0;
 static int64 next_full_claim = 0;	/* milliseconds */
 
+static bool is_due = false;
+
 /* The last call did not come to its end: something in the batch raised an error. */
 static bool is_cautious = false;
 
@@ -141,6 +143,21 @@ static void
 unqueue(const QueuedVersion *queued)
 {
 	*(int64 *) pending_add(&pending_unqueued) = queued->queue_id;
+}
+
+void
+flow_issue_soon(void)
+{
+	is_due = true;
+}
+
+bool
+flow_issue_is_due(void)
+{
+	bool		was_due = is_due;
+
+	is_due = false;
+	return was_due;
 }
 
 static void

@@ -193,6 +193,7 @@ bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory 
 			 flow_text(confirm ? code : NULL));
 	flow_run(&use_invitation, flow_text(invitation->id), flow_text(message->head->iss));
 	event_write("paired", NULL, 0, invitation->patient_ref, NULL, status, NULL);
+	flow_timers_soon();			/* what waited for the patient may go */
 	answer_paired(message, invitation, confirm);
 	return FLOW_DONE;
 }

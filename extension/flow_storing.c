@@ -178,6 +178,7 @@ sign_outdated_anew(const StoredVersion *stored)
 		outdated.id = ids[i];
 		outbox_drop(ids[i], NULL);
 		flow_run(&unsign, flow_int64(ids[i]));
+		flow_issue_soon();
 		body.vk = vks[i];
 		body.code = "outdated";
 		outbox_put(stored->row.patient, HDMS_MSG_WITHDRAWN, NULL, ids[i], true, 0, &body, NULL);

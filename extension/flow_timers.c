@@ -59,8 +59,8 @@ FLOW_PLAN("WITH seen AS (SELECT v.id, p.status = 'paired' AND NOT EXISTS (SELECT
 		  "  WHERE v.id > $1 AND v.status IN ('waiting_for_patient', 'waiting_for_previous') ORDER BY v.id LIMIT $2),"
 		  " woken AS (UPDATE hdms_internal.versions u SET status = 'queued' FROM seen WHERE u.id = seen.id AND seen.may_go"
 		  "  RETURNING u.id),"
-		  " queued AS (INSERT INTO hdms_internal.issue_queue (version_id) SELECT id FROM woken ORDER BY id)"
-		  " SELECT count(*), max(id) FROM seen",
+		  " queued AS (INSERT INTO hdms_internal.issue_queue (version_id) SELECT id FROM woken ORDER BY id RETURNING id)"
+		  " SELECT count(*), max(id), (SELECT count(*) FROM queued) FROM seen",
 		  INT8OID, INT8OID);
 
 static FlowPlan find_last_paired =
@@ -179,6 +179,8 @@ look_at_waiting(void)
 	flow_run(&queue_waiting, flow_int64(newest), flow_int64(WAITING_AT_ONCE));
 	seen = row_int64(0, 1);
 	newest = Max(newest, row_int64(0, 2));
+	if (row_int64(0, 3) > 0)
+		flow_issue_soon();
 	flow_rows_free();
 	if (seen == WAITING_AT_ONCE)
 		return 0;
@@ -188,6 +190,8 @@ look_at_waiting(void)
 	flow_run(&queue_waiting, flow_int64(round_at), flow_int64(WAITING_AT_ONCE));
 	seen = row_int64(0, 1);
 	last = row_int64(0, 2);
+	if (row_int64(0, 3) > 0)
+		flow_issue_soon();
 	flow_rows_free();
 	round_at = seen == WAITING_AT_ONCE ? last : 0;
 	next_round = now + WAITING_PAUSE_MS;
@@ -209,6 +213,8 @@ look_at_paired(void)
 	if (last == last_seen)
 		return IDLE_SECONDS;
 	count = flow_run(&queue_paired, flow_int64(since), flow_int64(WAITING_AT_ONCE));
+	if (count > 0)
+		flow_issue_soon();
 	if (count == WAITING_AT_ONCE)
 		return 0;
 	last_seen = last;
@@ -225,6 +231,23 @@ purge(void)
 	most = Max(most, flow_run(&purge_refusals, flow_int64(PURGE_AT_ONCE)));
 	most = Max(most, flow_run(&purge_checkpoints, flow_int64(PURGE_AT_ONCE)));
 	return most == PURGE_AT_ONCE ? 1 : IDLE_SECONDS;
+}
+
+static bool is_due = false;
+
+void
+flow_timers_soon(void)
+{
+	is_due = true;
+}
+
+bool
+flow_timers_are_due(void)
+{
+	bool		was_due = is_due;
+
+	is_due = false;
+	return was_due;
 }
 
 typedef struct Duty

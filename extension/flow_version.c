@@ -103,7 +103,8 @@ version_end(const VersionRow *version, const char *status, const char *reason)
 void
 version_queue_next(const char *record)
 {
-	flow_run(&queue_next, flow_text(record));
+	if (flow_run(&queue_next, flow_text(record)) > 0)
+		flow_issue_soon();
 }
 
 bool

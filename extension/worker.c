@@ -174,6 +174,8 @@ issue_records(void)
 {
 	int			count;
 
+	if (flow_issue_is_due())
+		issue_due = true;
 	if (!issue_due)
 		return false;
 	transaction_begin("issuing records");
@@ -189,7 +191,7 @@ run_timers(void)
 {
 	int			seconds;
 
-	if (!is_due(timers_at))
+	if (!flow_timers_are_due() && !is_due(timers_at))
 		return;
 	transaction_begin("looking after timers");
 	seconds = flow_timers();
@@ -220,8 +222,8 @@ worker_round(void)
 	if (own_node.ready)
 	{
 		more = inbox_round();
-		more = issue_records() || more;
 		run_timers();
+		more = issue_records() || more;
 		outbox_expire();
 		lookups_move();
 		mail_move();
