@@ -45,7 +45,7 @@ load_version(uint64 row, StoredVersion *version)
 	version->rejection = row_text(row, 17);
 }
 
-static void
+static bool
 load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 {
 	static FlowPlan find = FLOW_PLAN(
@@ -60,7 +60,7 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	uint64		count = flow_read(&find, (FlowArg) {UUIDPGetDatum(record), false});
 
 	if (count == 0)
-		argument_unknown_record(record);
+		return false;
 	loaded->versions = palloc0(count * sizeof(StoredVersion));
 	loaded->version_count = (int) count;
 	for (uint64 row = 0; row < count; row++)
@@ -69,6 +69,7 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	loaded->type = row_text(0, 19);
 	loaded->committed = row_int64(0, 20);
 	flow_rows_free();
+	return true;
 }
 
 /* The node that the first state is made out to: a patient may have another node by now. */
@@ -131,15 +132,22 @@ evidence_load(EvidenceKeys *keys, const pg_uuid_t *record)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "hdms evidence", ALLOCSET_DEFAULT_SIZES);
 	RecordEvidence *loaded = MemoryContextAllocZero(context, sizeof(RecordEvidence));
+	bool		found;
 
 	MemoryContextSwitchTo(context);
 	loaded->context = context;
 	strlcpy(loaded->record, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(record))), sizeof(loaded->record));
-	load_versions(loaded, record);
-	load_keys(loaded, keys);
-	collect_committed(loaded);
+	found = load_versions(loaded, record);
+	if (found)
+	{
+		load_keys(loaded, keys);
+		collect_committed(loaded);
+	}
 	MemoryContextSwitchTo(caller);
-	return loaded;
+	if (found)
+		return loaded;
+	evidence_free(loaded);
+	return NULL;
 }
 
 void
@@ -163,6 +171,8 @@ hdms_fn_export_evidence(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	loaded = evidence_load(evidence_keys_open(CurrentMemoryContext), record);
+	if (loaded == NULL)
+		argument_unknown_record(record);
 	evidence = &loaded->evidence;
 	if (evidence->version_count == 0)
 		ereport(ERROR,

@@ -53,7 +53,7 @@ typedef struct RecordEvidence
 } RecordEvidence;
 
 /*
- * Reads a record with the keys and lists that it needs; SPI connected. ERROR when there is no such record. Lives until
+ * Reads a record with the keys and lists that it needs; SPI connected. NULL when there is no such record. Lives until
  * evidence_free() or the end of the current memory context; its keys only until the next call.
  */
 extern RecordEvidence *evidence_load(EvidenceKeys *keys, const pg_uuid_t *record);

@@ -344,6 +344,8 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	loaded = evidence_load(evidence_keys_open(CurrentMemoryContext), PG_GETARG_UUID_P(0));
+	if (loaded == NULL)
+		argument_unknown_record(PG_GETARG_UUID_P(0));
 	return_checks(result, check_record(loaded));
 	evidence_free(loaded);
 	SPI_finish();
@@ -388,6 +390,13 @@ hdms_fn_record_failures(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	loaded = evidence_load(keys_of_statement(), PG_GETARG_UUID_P(0));
+	if (loaded == NULL)
+	{
+		/* A record without versions, which hdms.verify_ledger() reports by itself. */
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		SPI_finish();
+		return (Datum) 0;
+	}
 	checks = check_record(loaded);
 	for (int i = 0; i < checks->count; i++)
 	{

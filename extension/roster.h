@@ -14,6 +14,8 @@
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
+#include "verification.h"
+
 #define ROSTER_SLOTS	64		/* databases with a worker */
 #define ROSTER_HOLDS	64		/* DDL statements that keep a worker away, at the same time */
 #define ROSTER_TEXT		500
@@ -54,6 +56,7 @@ typedef struct RosterSlot
 	TimestampTz last_round;
 	WorkerCounters counters;
 	char		last_error[ROSTER_TEXT];
+	VerificationProgress verification;
 } RosterSlot;
 
 /* A statement of a backend during which a database must not have a worker. */

@@ -46,12 +46,14 @@ GRANT EXECUTE ON FUNCTION
 	hdms.adopt_keys(),
 	hdms.resend(uuid),
 	hdms.verify(uuid),
+	hdms.verify_ledger(text, timestamptz, timestamptz, double precision, boolean),
 	hdms.doctor(),
 	hdms.release_message(text),
 	hdms.discard_message(text, text),
-	hdms_internal.worker_status()		-- behind hdms.workers: a view's functions run with the caller's rights
+	hdms_internal.worker_status(),		-- behind hdms.workers: a view's functions run with the caller's rights
+	hdms_internal.verification_status()	-- behind hdms.verification
 	TO hdms_admin;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.audit
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit
 	TO hdms_admin;
 
 -- The analyst sees what node this is.
