@@ -51,6 +51,9 @@ FLOW_PLAN("UPDATE hdms_internal.probes SET deadline = clock_timestamp() + make_i
 		  " (SELECT o.jti FROM hdms_internal.outbox o JOIN hdms_internal.probes p ON p.probe = o.jti WHERE o.status = 'queued')",
 		  FLOAT8OID);
 
+static FlowPlan say_silent =
+FLOW_PLAN("UPDATE hdms_internal.versions SET reason = 'notary-silent' WHERE id = $1", INT8OID);
+
 static FlowPlan end_silent =
 FLOW_PLAN("DELETE FROM hdms_internal.probes WHERE version_id IN"
 		  " (SELECT p.version_id FROM hdms_internal.probes p WHERE p.deadline <= clock_timestamp() LIMIT $1)"
@@ -272,6 +275,7 @@ flow_probe_timers(void)
 					(errmsg("version %lld of record %s waits for its notary %s, which does not answer",
 							(long long) row.version, row.record, ended[i].notary),
 					 errdetail("The notary of a record's first version is bound to all its versions.")));
+			flow_run(&say_silent, flow_int64(row.id));
 			answer_alive(&row, &ended[i]);
 		}
 	}

@@ -28,7 +28,6 @@
 
 #define BATCH			64		/* as many subtransactions as a snapshot holds without overflowing */
 #define WAITING_EVERY_MS 1000
-#define REFUSALS_LOGGED	20		/* a minute; the rest is only counted and stored */
 
 static HdmsParcel *fetched;
 static size_t fetched_count;
@@ -36,7 +35,6 @@ static bool leftovers_due = true;
 static bool waiting_due = true;
 static TimestampTz waiting_at;
 static int64 received;
-static int64 refused;
 
 /* The rows being acted upon: their attempts are taken back when the transaction fails for no fault of theirs. */
 static int64 acting[BATCH];
@@ -49,12 +47,6 @@ int64
 inbox_received(void)
 {
 	return received;
-}
-
-int64
-inbox_refused(void)
-{
-	return refused;
 }
 
 void
@@ -137,27 +129,6 @@ act_safely(const InboxRow *row, InboxVerdict *verdict)
 	return error;
 }
 
-static void
-log_refusal(const InboxRow *row, const InboxVerdict *verdict)
-{
-	static TimestampTz since;
-	static int	logged;
-	TimestampTz now = GetCurrentTimestamp();
-
-	refused++;
-	if (TimestampDifferenceExceeds(since, now, 60000))
-	{
-		since = now;
-		logged = 0;
-	}
-	if (++logged > REFUSALS_LOGGED)
-		return;
-	ereport(LOG,
-			(errmsg("message %s was refused: %s", row->transport, verdict->reason),
-			 verdict->sender[0] != '\0' ? errdetail("It is a \"%s\" and says that it is from %s.", verdict->type, verdict->sender) : 0,
-			 logged == REFUSALS_LOGGED ? errhint("More refusals within a minute are only written to hdms_internal.refusals.") : 0));
-}
-
 /* Where an error came from: its text could hold what a record says. */
 static char *
 describe_error(const ErrorData *error)
@@ -205,7 +176,6 @@ row_ended(const InboxRow *row, const InboxVerdict *verdict)
 			inbox_table_wait(row->id, verdict->reason, row->received_at);
 			return ROW_ENDED;
 		case FLOW_REFUSED:
-			log_refusal(row, verdict);
 			inbox_table_refuse(row->transport, verdict->sender, verdict->type, verdict->reason != NULL ? verdict->reason : "refused");
 			break;
 		case FLOW_DONE:

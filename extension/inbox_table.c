@@ -7,12 +7,16 @@
 #include "utils/memutils.h"
 
 #include "courier.h"
+#include "inbox.h"
 #include "inbox_table.h"
 #include "node.h"
 #include "plan_array.h"
 #include "transaction.h"
 
 #define WAIT_LONGEST_S	600
+#define REFUSALS_LOGGED	20		/* a minute; the rest is only counted and stored */
+
+static int64 refused;
 
 /* Columns id, transport, attempts, received_at and, where with_envelope, envelope. */
 static InboxRow *
@@ -64,13 +68,16 @@ inbox_table_store(const HdmsParcel *parcels, size_t count, InboxRow **rows)
 	int			good = 0;
 	int			stored;
 
-	/* A server that mixes up ids must not make us acknowledge one message for another; what is no text cannot be stored. */
+	transaction_begin("storing messages");
+
+	/* A server that mixes up ids must not make us take one message for another; what is no text cannot be stored. */
 	for (size_t i = 0; i < count; i++)
 	{
 		if (parcels[i].len > HDMS_ENVELOPE_MAX || strlen(parcels[i].data) != parcels[i].len ||
 			hdms_envelope_id(parcels[i].data, parcels[i].len, digest) != HDMS_OK ||
 			strcmp(digest, parcels[i].id) != 0 || !hdms_is_utf8(parcels[i].data, parcels[i].len))
 		{
+			inbox_table_refuse(parcels[i].id, "", "", "envelope-id");
 			mail_acknowledge(parcels[i].id);
 			continue;
 		}
@@ -78,7 +85,6 @@ inbox_table_store(const HdmsParcel *parcels, size_t count, InboxRow **rows)
 		envelopes[good++] = parcels[i].data;
 	}
 
-	transaction_begin("storing messages");
 	stored = (int) flow_run(&insert, flow_text_array(transports, good), flow_text_array(envelopes, good));
 	*rows = read_rows(stored, false);
 	if (stored < good)
@@ -200,6 +206,32 @@ inbox_table_quarantine(int64 id, const char *why)
 	}
 }
 
+int64
+inbox_refused(void)
+{
+	return refused;
+}
+
+static void
+log_refusal(const char *transport, const char *sender, const char *type, const char *reason)
+{
+	static TimestampTz since;
+	static int	logged;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(since, now, 60000))
+	{
+		since = now;
+		logged = 0;
+	}
+	if (++logged > REFUSALS_LOGGED)
+		return;
+	ereport(LOG,
+			(errmsg("message %s was refused: %s", transport, reason),
+			 sender[0] != '\0' ? errdetail("It is a \"%s\" and says that it is from %s.", type, sender) : 0,
+			 logged == REFUSALS_LOGGED ? errhint("More refusals within a minute are only written to hdms_internal.refusals.") : 0));
+}
+
 void
 inbox_table_refuse(const char *transport, const char *sender, const char *type, const char *reason)
 {
@@ -207,6 +239,8 @@ inbox_table_refuse(const char *transport, const char *sender, const char *type, 
 		"INSERT INTO hdms_internal.refusals (transport, sender, type, reason) VALUES ($1, $2, $3, $4)",
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID);
 
+	refused++;
+	log_refusal(transport, sender, type, reason);
 	flow_run(&insert, flow_text(transport), flow_text(sender[0] != '\0' ? sender : NULL),
 			 flow_text(type[0] != '\0' ? type : NULL), flow_text(reason));
 }

@@ -34,6 +34,8 @@ extern void inbox_table_remove(const int64 *ids, int count);
 /* Waits for a time that grows with the age of the message. received_at in seconds. */
 extern void inbox_table_wait(int64 id, const char *what_for, int64 received_at);
 extern void inbox_table_quarantine(int64 id, const char *why);
+
+/* Logs, counts and notes a message that is refused for good. sender and type: as claimed, "" where they could not be read. */
 extern void inbox_table_refuse(const char *transport, const char *sender, const char *type, const char *reason);
 
 /* Whether an error says more about the machine than about a message. */

@@ -3,7 +3,8 @@ ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 VARIANT ?= plain
 BUILD := $(ROOT)/build/$(VARIANT)
 WARNINGS := -Wall -Wextra -Werror
-CPPFLAGS += -D_GNU_SOURCE -I$(ROOT)/protocol
+HDMS_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(ROOT)/hdms.control)
+CPPFLAGS += -D_GNU_SOURCE -I$(ROOT)/protocol -DHDMS_VERSION='"$(HDMS_VERSION)"'
 CFLAGS_plain := -O2 -g
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

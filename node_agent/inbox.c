@@ -336,7 +336,7 @@ resume_claim(HdmsHome *home, InboxItem *items, size_t *count)
 	Store	   *store = home->store;
 	sqlite3_stmt *statement;
 	int64_t		now_ms = home_now_ms(home);
-	int			row;
+	int			row = 0;
 
 	*count = 0;
 	statement = store_statement(store, "UPDATE inbox SET status = 0, attempts = 0, want = NULL, next_try = NULL WHERE status = 1 AND next_try <= ?1");
@@ -372,7 +372,7 @@ resume_claim(HdmsHome *home, InboxItem *items, size_t *count)
 			break;
 	}
 	sqlite3_reset(statement);
-	return true;
+	return row >= 0;
 }
 
 /* Counts the attempt; an item that had its two is put aside instead, and gets id 0. */

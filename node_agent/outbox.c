@@ -107,7 +107,7 @@ outbox_due(Pairing *pairing, int64_t now_ms, size_t limit, size_t max_bytes, Out
 	sqlite3_stmt *statement = store_statement(store, "SELECT id, type, version, attempts, put IS NOT NULL, expires, receiver, transport, envelope FROM outbox"
 											  " WHERE pairing = ?1 AND next_try <= ?2 ORDER BY next_try, id");
 	size_t		bytes = 0;
-	int			row;
+	int			row = 0;
 
 	*count = 0;
 	if (statement == NULL)
@@ -143,6 +143,12 @@ outbox_due(Pairing *pairing, int64_t now_ms, size_t limit, size_t max_bytes, Out
 		(*count)++;
 	}
 	sqlite3_reset(statement);
+	if (row < 0)
+	{
+		outbox_items_free(items, *count);
+		*count = 0;
+		return false;
+	}
 	return true;
 }
 

@@ -11,10 +11,10 @@
 #include "bytes.h"
 #include "serve.h"
 
-#define VERSION "1.0"
+#define DEFAULT_CONFIG "/etc/hdms/hdms-server.conf"
 
 static const char usage_text[] =
-"Usage: hdms-server --config FILE COMMAND\n"
+"Usage: hdms-server [--config FILE] COMMAND\n"
 "\n"
 "Commands:\n"
 "  init                   make the network key unless it is there, bring up the database, print the key's fingerprint\n"
@@ -25,6 +25,7 @@ static const char usage_text[] =
 "  admit NODE [--notary]  admit an institution, or change whether it is a notary\n"
 "  thaw NODE              let a frozen node back in with the history that is known\n"
 "\n"
+"  --config FILE          instead of " DEFAULT_CONFIG "\n"
 "  --help, --version      print this, or the version\n";
 
 static int
@@ -67,7 +68,7 @@ is_command(const char *command)
 int
 main(int argc, char **argv)
 {
-	const char *path = NULL;
+	const char *path = DEFAULT_CONFIG;
 	const char *command;
 	Config	   *config;
 	int			next = 1;
@@ -80,15 +81,15 @@ main(int argc, char **argv)
 	}
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 	{
-		puts("hdms-server " VERSION);
+		puts("hdms-server " HDMS_VERSION);
 		return 0;
 	}
-	if (argc > 3 && strcmp(argv[1], "--config") == 0)
+	if (argc > 2 && strcmp(argv[1], "--config") == 0)
 	{
 		path = argv[2];
 		next = 3;
 	}
-	if (path == NULL || !is_command(argv[next]))
+	if (next >= argc || !is_command(argv[next]))
 		return usage();
 	command = argv[next++];
 	if (strcmp(command, "admit") != 0 && strcmp(command, "thaw") != 0 && next != argc)

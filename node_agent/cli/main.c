@@ -347,6 +347,11 @@ main(int argc, char **argv)
 		fputs(usage, stdout);
 		return EXIT_DONE;
 	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+	{
+		puts("hdms-node " HDMS_VERSION);
+		return EXIT_DONE;
+	}
 	if (!arguments_read(argc, argv, &invocation) || !arguments_fit(&invocation))
 	{
 		fputs(usage, stderr);

@@ -35,7 +35,7 @@ print_help(FILE *stream)
 	fprintf(stream, "hdms-tool makes and checks the objects of the HDMS protocol.\n\nUsage: hdms-tool COMMAND ...\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fprintf(stream, "\nA command without more tells its options. Exit status: 0 done, 1 refused, 2 usage.\n");
+	fprintf(stream, "\nA command without more tells its options; --version the version. Exit status: 0 done, 1 refused, 2 usage.\n");
 }
 
 int
@@ -44,6 +44,11 @@ main(int argc, char **argv)
 	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 	{
 		print_help(stdout);
+		return TOOL_DONE;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+	{
+		puts("hdms-tool " HDMS_VERSION);
 		return TOOL_DONE;
 	}
 	for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++)

@@ -52,6 +52,8 @@ subtest 'a notary that is gone' => sub {
 	isnt($north->sql("SELECT status FROM hdms_internal.versions WHERE record = '$kept' AND ordinal = 2"), 'committed', 'a later version waits for it');
 	wait_until('the hospital to say so', sub { $pg->log_text =~ /version 2 of record \Q$kept\E waits for its notary \Q$gone->{node}\E/ });
 	pass('and the log says for whom');
+	$north->wait_for("SELECT reason FROM hdms.states WHERE record = '$kept' AND version = 2", 'notary-silent');
+	pass('and so does the version');
 	serve($north, $south, $west);
 	$north->wait_for("SELECT status FROM hdms_internal.versions WHERE record = '$kept' AND ordinal = 2", 'committed', 90);
 	pass('and is committed when it is back');
