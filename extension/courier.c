@@ -298,13 +298,16 @@ courier_look_at(HttpExchange *exchange)
 	return false;
 }
 
-void
+bool
 courier_drive(void)
 {
+	bool		finished = false;
+
 	http_perform();
 	while ((finishing = http_next_finished()) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
+		finished = true;
 		if (courier_look_at(finishing))
 		{
 			finishing = NULL;
@@ -314,6 +317,7 @@ courier_drive(void)
 		http_exchange_free(finishing);
 		finishing = NULL;
 	}
+	return finished;
 }
 
 long

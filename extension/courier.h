@@ -37,8 +37,8 @@ extern bool courier_may_talk_much(void);
  */
 extern bool courier_send(HttpExchange *exchange);
 
-/* Moves everything on and calls finished() of what has ended; these open transactions of their own. */
-extern void courier_drive(void);
+/* Moves everything on and calls finished() of what has ended; these open transactions of their own. Whether anything has. */
+extern bool courier_drive(void);
 
 /* When courier_drive() wants to be called again, in milliseconds; -1 for no limit. */
 extern long courier_timeout(void);

@@ -228,7 +228,9 @@ worker_round(void)
 		lookups_move();
 		mail_move();
 	}
-	courier_drive();
+
+	/* What was answered just now is acted upon at once: nothing else would wake this process for it. */
+	more = courier_drive() || more;
 
 	counters.rounds++;
 	counters.sent = outbox_sent();
