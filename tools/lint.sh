@@ -37,13 +37,13 @@ tidy() {
 	step "clang-tidy $pattern"
 	git ls-files "$pattern" | xargs -P 2 -n 4 sh -c '
 		checks=$1 options=$2; shift 2
-		clang-tidy --quiet --checks="$checks" --warnings-as-errors="*" "$@" -- $options 2>/dev/null' tidy "$selected" "-std=gnu11 -D_GNU_SOURCE -Iprotocol $depth $*" || failed=1
+		clang-tidy --quiet --checks="$checks" --warnings-as-errors="*" "$@" -- $options 2>/dev/null' tidy "$selected" "-std=gnu11 -D_GNU_SOURCE -DHDMS_VERSION=\"0\" -Iprotocol $depth $*" || failed=1
 }
 set -f
 tidy 'protocol/*.c' ''
 tidy 'server/*.c' 'unix.Malloc' -Iserver -Ibuild/plain/server -isystem "$($PG_CONFIG --includedir)"
 tidy 'node_agent/*.c' 'unix.Malloc core.UndefinedBinaryOperatorResult core.CallAndMessage deadcode.DeadStores' -Inode_agent
-tidy 'extension/*.c' '' -Iextension -isystem "$($PG_CONFIG --includedir-server)" '-DHDMS_VERSION="0"'
+tidy 'extension/*.c' '' -Iextension -isystem "$($PG_CONFIG --includedir-server)"
 
 step 'done'
 if [ $failed -ne 0 ]; then
