@@ -32,6 +32,7 @@
 
 #define FULL_CLAIM_SHARE	20	/* claims from the beginning may take a 20th of the time */
 #define FULL_CLAIM_PAUSE	1000	/* milliseconds between them at least */
+#define BATCH_BYTES			(8 * 1024 * 1024)	/* of states in one transaction: they are all in memory until it commits */
 
 /* A row of the queue with everything that is needed to issue it. */
 typedef struct QueuedVersion
@@ -58,6 +59,9 @@ static int64 low_water = 0;
 static int64 next_full_claim = 0;	/* milliseconds */
 
 static bool is_due = false;
+
+/* Bytes of states in the transaction so far. */
+static size_t noted_bytes = 0;
 
 /* The last call did not come to its end: something in the batch raised an error. */
 static bool is_cautious = false;
@@ -260,6 +264,7 @@ note_issued(const QueuedVersion *queued, const HdmsState *state, const char *sta
 	issued->prev = state->prev[0] == '\0' ? NULL : pending_text(state->prev);
 	issued->state = pending_text(state_text);
 	issued->commit = pending_text(commit_text);
+	noted_bytes += strlen(state_text);
 }
 
 /* The message lives a little longer than the right to accept: the device then hears of the end. */
@@ -492,6 +497,7 @@ flow_issue(int limit)
 	MemoryContext batch;
 	MemoryContext context;
 	bool		cautious = is_cautious;
+	int			claimed = 0;
 	int			count = 0;
 
 	if (!own_node.ready)
@@ -507,21 +513,22 @@ flow_issue(int limit)
 		low_water = next_full_claim = 0;	/* the last batch is still there */
 	batch = AllocSetContextCreate(CurrentMemoryContext, "hdms issue", ALLOCSET_DEFAULT_SIZES);
 	context = MemoryContextSwitchTo(batch);
-	queued = claim_rows(limit, &count);
+	queued = claim_rows(limit, &claimed);
 	if (queued == NULL)
-		count = 0;
-	for (int i = 0; i < count; i++)
+		claimed = 0;
+	noted_bytes = 0;
+	for (count = 0; count < claimed && noted_bytes < BATCH_BYTES; count++)
 	{
 		MemoryContext one = AllocSetContextCreate(batch, "hdms issue one", ALLOCSET_DEFAULT_SIZES);
 
 		MemoryContextSwitchTo(one);
 		if (cautious)
-			issue_one_cautiously(&queued[i], list);
+			issue_one_cautiously(&queued[count], list);
 		else
-			issue_one(&queued[i], list);
+			issue_one(&queued[count], list);
 		MemoryContextSwitchTo(batch);
 		MemoryContextDelete(one);
-		low_water = Max(low_water, queued[i].queue_id + 1);
+		low_water = Max(low_water, queued[count].queue_id + 1);
 	}
 
 	/* A version that was given up may have been waited for by one further on in this same batch. */
@@ -530,8 +537,9 @@ flow_issue(int limit)
 		if (queued[i].was_given_up)
 			version_queue_next(queued[i].record);
 	}
+	pending_write();			/* what goes wrong with it goes wrong here: the next call is cautious */
 	MemoryContextSwitchTo(context);
 	MemoryContextDelete(batch);
 	is_cautious = false;
-	return count;
+	return count < claimed ? limit : count;
 }
