@@ -179,11 +179,6 @@ subtest 'a version that cannot be issued' => sub {
 	$north->sql("UPDATE hdms_internal.peers SET history = '[]' WHERE node_id = '$unlucky->{node}'");
 	my @bad = map { $north->issue('U', "{\"bad\": $_}") } 1 .. 2;
 	my $empty = $north->issue('P', '{"n": 9}');
-	my $unwritable = $north->issue('P', '{"n": 11}');
-	$north->sql("CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
-			IF NEW.record = '$unwritable' AND NEW.status = 'issued' THEN RAISE EXCEPTION SQLSTATE '22000' USING MESSAGE = 'it cannot be written'; END IF;
-			RETURN NEW; END \$\$;
-		CREATE TRIGGER refuse BEFORE UPDATE ON hdms_internal.versions FOR EACH ROW EXECUTE FUNCTION public.refuse()");
 	my $good = $north->issue('P', '{"n": 10}');
 	$north->sql("UPDATE hdms_internal.payloads SET content = '[]' WHERE id = (SELECT id FROM hdms_internal.versions WHERE record = '$empty')");
 	$pg->configure("hdms.databases = 'north, south, west'\n");
@@ -193,7 +188,17 @@ subtest 'a version that cannot be issued' => sub {
 	is($north->sql("SELECT string_agg(status || ' ' || reason, ',') FROM hdms_internal.versions WHERE record IN ('$bad[0]', '$bad[1]')"),
 		'rejected cannot-issue,rejected cannot-issue', 'and ends with a reason');
 	is($north->sql("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$empty'"), 'rejected bad-format', 'which says what is wrong, where that is known');
-	is($north->sql("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$unwritable'"), 'rejected cannot-issue', 'also where it is the writing of a whole batch that fails');
+
+	$north->sql("CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+			IF NEW.status = 'issued' AND EXISTS (SELECT FROM hdms_internal.records r WHERE r.record = NEW.record AND r.source_id = 'unwritable') THEN
+				RAISE EXCEPTION SQLSTATE '22000' USING MESSAGE = 'it cannot be written'; END IF;
+			RETURN NEW; END \$\$;
+		CREATE TRIGGER refuse BEFORE UPDATE ON hdms_internal.versions FOR EACH ROW EXECUTE FUNCTION public.refuse()");
+	my $unwritable = $north->issue('P', '{"n": 11}', source_id => 'unwritable');
+	my $after = $north->issue('P', '{"n": 12}');
+	$north->wait_for("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$unwritable'", 'rejected cannot-issue', 30);
+	$north->wait_status($after, 'issued', 30);
+	pass('also where it is the writing of a whole batch that fails');
 	$north->sql('DROP TRIGGER refuse ON hdms_internal.versions; DROP FUNCTION public.refuse()');
 	is($north->sql('SELECT count(*) FROM hdms_internal.issue_queue'), '0', 'the queue is empty');
 };
