@@ -16,7 +16,7 @@ is($status, 0, '--help works');
 like($out, qr/admit NODE \[--notary\]/, 'and helps');
 ($out, $status) = HdmsTest::run($HdmsTest::program, '--version');
 like($out, qr/^hdms-server \d/, '--version works');
-for my $wrong ([], ['serve'], ['--config', $t->{CONFIG}], ['--config', $t->{CONFIG}, 'dance'], ['--config', $t->{CONFIG}, 'serve', 'more'],
+for my $wrong ([], ['dance'], ['--config', $t->{CONFIG}], ['--config', $t->{CONFIG}, 'dance'], ['--config', $t->{CONFIG}, 'serve', 'more'],
 	['--config', $t->{CONFIG}, 'admit'], ['--config', $t->{CONFIG}, 'admit', 'A' x 43, '--other'])
 {
 	system("$HdmsTest::program @$wrong >/dev/null 2>&1");
