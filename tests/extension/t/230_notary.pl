@@ -144,7 +144,14 @@ subtest 'an issuer that was never admitted' => sub {
 
 subtest 'many entries' => sub {
 	my @accepted = map { agree(first_version()) } 1 .. 300;
+
+	# They are all there when the notary looks, so that it takes many at a time.
+	$pg->configure("hdms.databases = '" . join(', ', grep { $_ ne 'south' } @{$pg->{databases}}) . "'\n");
+	$pg->reload;
+	$pg->wait_sql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'south' AND application_name = 'hdms worker'", '0');
 	my %jti = map { $patient->send($south->{node}, 'notarise', {request => $_->{request}})->{jti} => $_ } @accepted;
+	$pg->configure("hdms.databases = '" . join(', ', @{$pg->{databases}}) . "'\n");
+	$pg->reload;
 	my $good = 0;
 	for my $jti (keys %jti)
 	{
