@@ -23,7 +23,6 @@
 #include "inbox_open.h"
 #include "inbox_table.h"
 #include "node.h"
-#include "outbox.h"
 #include "transaction.h"
 
 #define BATCH			64		/* as many subtransactions as a snapshot holds without overflowing */
