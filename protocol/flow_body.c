@@ -15,11 +15,12 @@
 #define TEXT_MAX	(1024 * 1024)	/* bytes of one member */
 #define WORD_MAX	64
 #define DETAIL_MAX	2000
-#define ACKS_MAX	10000
+#define LIST_MAX	10000
 
 typedef enum MemberForm
 {
-	FORM_TEXT, FORM_DIGEST, FORM_UUID, FORM_WORD, FORM_DETAIL, FORM_NAME, FORM_HISTORY, FORM_BOOL, FORM_ACKS
+	FORM_TEXT, FORM_DIGEST, FORM_UUID, FORM_WORD, FORM_NUMBER, FORM_DETAIL, FORM_NAME, FORM_HISTORY, FORM_READS, FORM_BOOL,
+	FORM_UUIDS, FORM_DIGESTS, FORM_COPIES
 } MemberForm;
 
 typedef struct Member
@@ -27,45 +28,57 @@ typedef struct Member
 	const char *name;
 	MemberForm	form;
 	size_t		offset;			/* in HdmsBody */
+	size_t		count;			/* of a list: where its length is */
 } Member;
 
 /* Their order is the order of the bits below. */
 typedef enum MemberIndex
 {
 	INVITATION, MAC, HISTORY, MEMBERSHIP, NAME, CONFIRM, CODE, DETAIL, STATE, COMMIT, ACCEPTANCE, REJECTION, REQUEST,
-	RECEIPT, PREV_REQUEST, PREV_RECEIPT, SKIP, VK, NOTARY, ACKS, MEMBER_COUNT
+	RECEIPT, PREV_REQUEST, PREV_RECEIPT, SKIP, VK, NOTARY, ACKS, AFTER, NEXT, CHECKPOINT, COSIGNATURES, SIZE, TOMBSTONE, READS,
+	WANTED, MISSING, COPIES, MEMBER_COUNT
 } MemberIndex;
 
 static const Member members[MEMBER_COUNT] = {
-	[INVITATION] = {"invitation", FORM_UUID, offsetof(HdmsBody, invitation)},
-	[MAC] = {"mac", FORM_DIGEST, offsetof(HdmsBody, mac)},
-	[HISTORY] = {"history", FORM_HISTORY, offsetof(HdmsBody, history)},
-	[MEMBERSHIP] = {"membership", FORM_TEXT, offsetof(HdmsBody, membership)},
-	[NAME] = {"name", FORM_NAME, offsetof(HdmsBody, name)},
-	[CONFIRM] = {"confirm", FORM_BOOL, offsetof(HdmsBody, confirm)},
-	[CODE] = {"code", FORM_WORD, offsetof(HdmsBody, code)},
-	[DETAIL] = {"detail", FORM_DETAIL, offsetof(HdmsBody, detail)},
-	[STATE] = {"state", FORM_TEXT, offsetof(HdmsBody, state)},
-	[COMMIT] = {"commit", FORM_TEXT, offsetof(HdmsBody, commit)},
-	[ACCEPTANCE] = {"acceptance", FORM_TEXT, offsetof(HdmsBody, acceptance)},
-	[REJECTION] = {"rejection", FORM_TEXT, offsetof(HdmsBody, rejection)},
-	[REQUEST] = {"request", FORM_TEXT, offsetof(HdmsBody, request)},
-	[RECEIPT] = {"receipt", FORM_TEXT, offsetof(HdmsBody, receipt)},
-	[PREV_REQUEST] = {"prev_request", FORM_TEXT, offsetof(HdmsBody, prev_request)},
-	[PREV_RECEIPT] = {"prev_receipt", FORM_TEXT, offsetof(HdmsBody, prev_receipt)},
-	[SKIP] = {"skip", FORM_TEXT, offsetof(HdmsBody, skip)},
-	[VK] = {"vk", FORM_DIGEST, offsetof(HdmsBody, vk)},
-	[NOTARY] = {"notary", FORM_DIGEST, offsetof(HdmsBody, notary)},
-	[ACKS] = {"acks", FORM_ACKS, offsetof(HdmsBody, acks)},
+	[INVITATION] = {"invitation", FORM_UUID, offsetof(HdmsBody, invitation), 0},
+	[MAC] = {"mac", FORM_DIGEST, offsetof(HdmsBody, mac), 0},
+	[HISTORY] = {"history", FORM_HISTORY, offsetof(HdmsBody, history), 0},
+	[MEMBERSHIP] = {"membership", FORM_TEXT, offsetof(HdmsBody, membership), 0},
+	[NAME] = {"name", FORM_NAME, offsetof(HdmsBody, name), 0},
+	[CONFIRM] = {"confirm", FORM_BOOL, offsetof(HdmsBody, confirm), 0},
+	[CODE] = {"code", FORM_WORD, offsetof(HdmsBody, code), 0},
+	[DETAIL] = {"detail", FORM_DETAIL, offsetof(HdmsBody, detail), 0},
+	[STATE] = {"state", FORM_TEXT, offsetof(HdmsBody, state), 0},
+	[COMMIT] = {"commit", FORM_TEXT, offsetof(HdmsBody, commit), 0},
+	[ACCEPTANCE] = {"acceptance", FORM_TEXT, offsetof(HdmsBody, acceptance), 0},
+	[REJECTION] = {"rejection", FORM_TEXT, offsetof(HdmsBody, rejection), 0},
+	[REQUEST] = {"request", FORM_TEXT, offsetof(HdmsBody, request), 0},
+	[RECEIPT] = {"receipt", FORM_TEXT, offsetof(HdmsBody, receipt), 0},
+	[PREV_REQUEST] = {"prev_request", FORM_TEXT, offsetof(HdmsBody, prev_request), 0},
+	[PREV_RECEIPT] = {"prev_receipt", FORM_TEXT, offsetof(HdmsBody, prev_receipt), 0},
+	[SKIP] = {"skip", FORM_TEXT, offsetof(HdmsBody, skip), 0},
+	[VK] = {"vk", FORM_DIGEST, offsetof(HdmsBody, vk), 0},
+	[NOTARY] = {"notary", FORM_DIGEST, offsetof(HdmsBody, notary), 0},
+	[ACKS] = {"acks", FORM_UUIDS, offsetof(HdmsBody, acks), offsetof(HdmsBody, ack_count)},
+	[AFTER] = {"after", FORM_WORD, offsetof(HdmsBody, after), 0},
+	[NEXT] = {"next", FORM_WORD, offsetof(HdmsBody, next), 0},
+	[CHECKPOINT] = {"checkpoint", FORM_TEXT, offsetof(HdmsBody, checkpoint), 0},
+	[COSIGNATURES] = {"cosignatures", FORM_TEXT, offsetof(HdmsBody, cosignatures), 0},
+	[SIZE] = {"size", FORM_NUMBER, offsetof(HdmsBody, size), 0},
+	[TOMBSTONE] = {"tombstone", FORM_TEXT, offsetof(HdmsBody, tombstone), 0},
+	[READS] = {"reads", FORM_READS, offsetof(HdmsBody, reads), 0},
+	[WANTED] = {"wanted", FORM_DIGESTS, offsetof(HdmsBody, wanted), offsetof(HdmsBody, wanted_count)},
+	[MISSING] = {"missing", FORM_DIGESTS, offsetof(HdmsBody, missing), offsetof(HdmsBody, missing_count)},
+	[COPIES] = {"copies", FORM_COPIES, offsetof(HdmsBody, copies), offsetof(HdmsBody, copy_count)},
 };
 
-#define BIT(member)	(UINT32_C(1) << (member))
+#define BIT(member)	(UINT64_C(1) << (member))
 
 typedef struct MessageType
 {
 	const char *type;
-	uint32_t	required;
-	uint32_t	optional;
+	uint64_t	required;
+	uint64_t	optional;
 } MessageType;
 
 static const MessageType message_types[] = {
@@ -86,6 +99,15 @@ static const MessageType message_types[] = {
 	{HDMS_MSG_COMMITTED, BIT(VK), 0},
 	{HDMS_MSG_WITHDRAWN, BIT(VK) | BIT(CODE), 0},
 	{HDMS_MSG_ACK, BIT(ACKS), 0},
+	{HDMS_MSG_WANT, 0, BIT(WANTED) | BIT(AFTER)},
+	{HDMS_MSG_COPIES, BIT(COPIES), BIT(MISSING) | BIT(NEXT)},
+	{HDMS_MSG_KEYS, BIT(HISTORY), 0},
+	{HDMS_MSG_WITNESS, BIT(CHECKPOINT), 0},
+	{HDMS_MSG_COSIGNED, 0, BIT(COSIGNATURES) | BIT(CODE) | BIT(SIZE) | BIT(CHECKPOINT)},
+	{HDMS_MSG_ERASED, BIT(VK) | BIT(TOMBSTONE), 0},
+	{HDMS_MSG_ERASURE, BIT(VK) | BIT(CODE), 0},
+	{HDMS_MSG_READS, BIT(READS), 0},
+	{HDMS_MSG_UNPAIRED, BIT(CODE), 0},
 };
 
 static const MessageType *
@@ -114,6 +136,12 @@ is_word(const char *text, size_t len)
 	return true;
 }
 
+static bool
+is_number(const char *text, size_t len)
+{
+	return len <= 18 && strspn(text, "0123456789") == len && (text[0] != '0' || len == 1);
+}
+
 /* Whether a string is what the member's form asks for. */
 static bool
 fits(MemberForm form, const char *text, size_t len)
@@ -128,6 +156,8 @@ fits(MemberForm form, const char *text, size_t len)
 			return hdms_is_uuid(text, len);
 		case FORM_WORD:
 			return is_word(text, len);
+		case FORM_NUMBER:
+			return is_number(text, len);
 		case FORM_DETAIL:
 			return len <= DETAIL_MAX && hdms_is_utf8(text, len);
 		case FORM_NAME:
@@ -143,39 +173,120 @@ text_place(HdmsBody *body, const Member *member)
 	return (char **) ((char *) body + member->offset);
 }
 
-/* An array of strings, at least one; each a UUID where is_uuids says so. */
+static size_t *
+count_place(HdmsBody *body, const Member *member)
+{
+	return (size_t *) (void *) ((char *) body + member->count);
+}
+
+static char ***
+list_place(HdmsBody *body, const Member *member)
+{
+	return (char ***) (void *) ((char *) body + member->offset);
+}
+
+/* An array of strings, at least one. */
 static bool
-is_string_array(const json_t *array, bool is_uuids)
+is_string_array(const json_t *array)
 {
 	for (size_t i = 0; i < json_array_size(array); i++)
 	{
-		const json_t *item = json_array_get(array, i);
+		if (!json_is_string(json_array_get(array, i)))
+			return false;
+	}
+	return json_array_size(array) > 0;
+}
 
-		if (!json_is_string(item)
-			|| (is_uuids && !hdms_is_uuid(json_string_value(item), json_string_length(item))))
+/* An array of objects, of whoever's making: it is shown, nothing depends on it. */
+static bool
+is_object_array(const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array); i++)
+	{
+		if (!json_is_object(json_array_get(array, i)))
 			return false;
 	}
 	return json_array_size(array) > 0;
 }
 
 static HdmsStatus
-read_acks(const json_t *array, HdmsBody *body)
+read_list(const Member *member, const json_t *array, HdmsBody *body)
 {
 	size_t		count = json_array_size(array);
+	char	  **list;
 
-	if (!is_string_array(array, true))
+	if (!is_string_array(array))
 		return HDMS_BAD_CLAIM;
-	if (count > ACKS_MAX)
+	if (count > LIST_MAX)
 		return HDMS_TOO_LARGE;
-	if ((body->acks = calloc(count, sizeof(*body->acks))) == NULL)
+	if ((list = calloc(count, sizeof(*list))) == NULL)
 		return HDMS_OUT_OF_MEMORY;
-	body->ack_count = count;
+	*list_place(body, member) = list;
+	*count_place(body, member) = count;
 	for (size_t i = 0; i < count; i++)
 	{
-		if ((body->acks[i] = strdup(json_string_value(json_array_get(array, i)))) == NULL)
+		const json_t *item = json_array_get(array, i);
+
+		if (!fits(member->form == FORM_UUIDS ? FORM_UUID : FORM_DIGEST, json_string_value(item), json_string_length(item)))
+			return HDMS_BAD_CLAIM;
+		if ((list[i] = strdup(json_string_value(item))) == NULL)
 			return HDMS_OUT_OF_MEMORY;
 	}
 	return HDMS_OK;
+}
+
+/* The members of a copy, in the order of the struct. */
+static const char *const copy_members[] = {"state", "commit", "acceptance", "request", "receipt"};
+
+#define COPY_MEMBERS (sizeof(copy_members) / sizeof(copy_members[0]))
+
+static void
+copy_places(HdmsCopy *copy, char **places[COPY_MEMBERS])
+{
+	places[0] = &copy->state;
+	places[1] = &copy->commit;
+	places[2] = &copy->acceptance;
+	places[3] = &copy->request;
+	places[4] = &copy->receipt;
+}
+
+static HdmsStatus
+read_copy(const json_t *object, HdmsCopy *copy)
+{
+	char	  **places[COPY_MEMBERS];
+
+	copy_places(copy, places);
+	for (size_t i = 0; i < COPY_MEMBERS; i++)
+	{
+		const json_t *value = json_object_get(object, copy_members[i]);
+
+		if (value == NULL && i > 0)
+			continue;
+		if (!json_is_string(value) || !fits(FORM_TEXT, json_string_value(value), json_string_length(value)))
+			return HDMS_BAD_CLAIM;
+		if ((*places[i] = strdup(json_string_value(value))) == NULL)
+			return HDMS_OUT_OF_MEMORY;
+	}
+	return HDMS_OK;
+}
+
+/* May be empty: the holder has none of what was wanted. */
+static HdmsStatus
+read_copies(const json_t *array, HdmsBody *body)
+{
+	size_t		count = json_array_size(array);
+	HdmsStatus	status = HDMS_OK;
+
+	if (!json_is_array(array))
+		return HDMS_BAD_CLAIM;
+	if (count > LIST_MAX)
+		return HDMS_TOO_LARGE;
+	if (count > 0 && (body->copies = calloc(count, sizeof(*body->copies))) == NULL)
+		return HDMS_OUT_OF_MEMORY;
+	body->copy_count = count;
+	for (size_t i = 0; i < count && status == HDMS_OK; i++)
+		status = read_copy(json_array_get(array, i), &body->copies[i]);
+	return status;
 }
 
 static HdmsStatus
@@ -190,10 +301,14 @@ read_member(const Member *member, const json_t *value, HdmsBody *body)
 				return HDMS_BAD_CLAIM;
 			*(bool *) (void *) place = json_is_true(value);
 			return HDMS_OK;
-		case FORM_ACKS:
-			return read_acks(value, body);
+		case FORM_UUIDS:
+		case FORM_DIGESTS:
+			return read_list(member, value, body);
+		case FORM_COPIES:
+			return read_copies(value, body);
 		case FORM_HISTORY:
-			if (!is_string_array(value, false))
+		case FORM_READS:
+			if (member->form == FORM_HISTORY ? !is_string_array(value) : !is_object_array(value))
 				return HDMS_BAD_CLAIM;
 			*place = json_dumps(value, JSON_COMPACT);
 			return *place == NULL ? HDMS_OUT_OF_MEMORY : HDMS_OK;
@@ -246,39 +361,80 @@ hdms_body_parse(const char *type, const void *json, size_t len, HdmsBody *result
 }
 
 static HdmsStatus
-write_acks(json_t *object, const HdmsBody *body)
+write_list(const Member *member, const HdmsBody *body, json_t *object)
 {
+	size_t		count = *count_place((HdmsBody *) body, member);
+	char	  **list = *list_place((HdmsBody *) body, member);
 	json_t	   *array = json_array();
+	HdmsStatus	status = array == NULL ? HDMS_OUT_OF_MEMORY : count > LIST_MAX ? HDMS_BAD_CLAIM : HDMS_OK;
 
-	if (array == NULL)
-		return HDMS_OUT_OF_MEMORY;
-	for (size_t i = 0; i < body->ack_count; i++)
+	for (size_t i = 0; i < count && status == HDMS_OK; i++)
 	{
-		if (json_array_append_new(array, json_string(body->acks[i])) != 0)
-		{
-			json_decref(array);
-			return HDMS_OUT_OF_MEMORY;
-		}
+		if (!fits(member->form == FORM_UUIDS ? FORM_UUID : FORM_DIGEST, list[i], strlen(list[i])))
+			status = HDMS_BAD_CLAIM;
+		else if (json_array_append_new(array, json_string(list[i])) != 0)
+			status = HDMS_OUT_OF_MEMORY;
 	}
-	if (body->ack_count > ACKS_MAX || !is_string_array(array, true))
-	{
-		json_decref(array);
-		return HDMS_BAD_CLAIM;
-	}
-	return json_object_set_new(object, "acks", array) == 0 ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+	if (status == HDMS_OK && json_object_set(object, member->name, array) != 0)
+		status = HDMS_OUT_OF_MEMORY;
+	json_decref(array);
+	return status;
 }
 
 static HdmsStatus
-write_history(json_t *object, const char *name, const char *text)
+write_copy(HdmsCopy *copy, json_t *array)
+{
+	char	  **places[COPY_MEMBERS];
+	json_t	   *object = json_pack("{}");
+	HdmsStatus	status = object == NULL ? HDMS_OUT_OF_MEMORY : copy->state == NULL ? HDMS_BAD_CLAIM : HDMS_OK;
+
+	copy_places(copy, places);
+	for (size_t i = 0; i < COPY_MEMBERS && status == HDMS_OK; i++)
+	{
+		if (*places[i] == NULL)
+			continue;
+		if (!fits(FORM_TEXT, *places[i], strlen(*places[i])))
+			status = HDMS_BAD_CLAIM;
+		else if (json_object_set_new(object, copy_members[i], json_string(*places[i])) != 0)
+			status = HDMS_OUT_OF_MEMORY;
+	}
+	if (status == HDMS_OK && json_array_append(array, object) != 0)
+		status = HDMS_OUT_OF_MEMORY;
+	json_decref(object);
+	return status;
+}
+
+static HdmsStatus
+write_copies(const HdmsBody *body, json_t *object)
+{
+	json_t	   *array = json_array();
+	HdmsStatus	status = array == NULL ? HDMS_OUT_OF_MEMORY : body->copy_count > LIST_MAX ? HDMS_BAD_CLAIM : HDMS_OK;
+
+	for (size_t i = 0; i < body->copy_count && status == HDMS_OK; i++)
+		status = write_copy(&body->copies[i], array);
+	if (status == HDMS_OK && json_object_set(object, "copies", array) != 0)
+		status = HDMS_OUT_OF_MEMORY;
+	json_decref(array);
+	return status;
+}
+
+static HdmsStatus
+write_json(const Member *member, const char *text, json_t *object)
 {
 	json_t	   *array = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 
-	if (!json_is_array(array) || !is_string_array(array, false))
+	if (member->form == FORM_HISTORY ? !is_string_array(array) : !is_object_array(array))
 	{
 		json_decref(array);
 		return HDMS_BAD_CLAIM;
 	}
-	return json_object_set_new(object, name, array) == 0 ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+	return json_object_set_new(object, member->name, array) == 0 ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+}
+
+static bool
+is_list(MemberForm form)
+{
+	return form == FORM_UUIDS || form == FORM_DIGESTS;
 }
 
 /* Puts a member where the body has it; HDMS_BAD_CLAIM when it is required and missing, or not what it should be. */
@@ -289,13 +445,19 @@ write_member(const Member *member, bool is_required, const HdmsBody *body, json_
 
 	if (member->form == FORM_BOOL)
 		return json_object_set_new(object, member->name, json_boolean(body->confirm)) == 0 ? HDMS_OK : HDMS_OUT_OF_MEMORY;
-	if (member->form == FORM_ACKS)
-		return write_acks(object, body);
+	if (is_list(member->form))
+	{
+		if (*count_place((HdmsBody *) body, member) == 0)
+			return is_required ? HDMS_BAD_CLAIM : HDMS_OK;
+		return write_list(member, body, object);
+	}
+	if (member->form == FORM_COPIES)
+		return write_copies(body, object);
 	text = *text_place((HdmsBody *) body, member);
 	if (text == NULL)
 		return is_required ? HDMS_BAD_CLAIM : HDMS_OK;
-	if (member->form == FORM_HISTORY)
-		return write_history(object, member->name, text);
+	if (member->form == FORM_HISTORY || member->form == FORM_READS)
+		return write_json(member, text, object);
 	if (!fits(member->form, text, strlen(text)))
 		return HDMS_BAD_CLAIM;
 	return json_object_set_new(object, member->name, json_string(text)) == 0 ? HDMS_OK : HDMS_OUT_OF_MEMORY;
@@ -327,16 +489,39 @@ hdms_body_print(const char *type, const HdmsBody *body, char **json)
 	return status;
 }
 
+static void
+free_list(const Member *member, HdmsBody *body)
+{
+	for (size_t i = 0; i < *count_place(body, member); i++)
+		free((*list_place(body, member))[i]);
+	free(*list_place(body, member));
+}
+
+static void
+free_copies(HdmsBody *body)
+{
+	for (size_t i = 0; i < body->copy_count; i++)
+	{
+		char	  **places[COPY_MEMBERS];
+
+		copy_places(&body->copies[i], places);
+		for (size_t j = 0; j < COPY_MEMBERS; j++)
+			hdms_string_wipe(*places[j]);
+	}
+	free(body->copies);
+}
+
 void
 hdms_body_free(HdmsBody *body)
 {
 	for (int i = 0; i < MEMBER_COUNT; i++)
 	{
-		if (members[i].form != FORM_BOOL && members[i].form != FORM_ACKS)
+		if (is_list(members[i].form))
+			free_list(&members[i], body);
+		else if (members[i].form == FORM_COPIES)
+			free_copies(body);
+		else if (members[i].form != FORM_BOOL)
 			hdms_string_wipe(*text_place(body, &members[i]));
 	}
-	for (size_t i = 0; i < body->ack_count; i++)
-		free(body->acks[i]);
-	free(body->acks);
 	memset(body, 0, sizeof(*body));
 }

@@ -29,6 +29,25 @@
 #define HDMS_MSG_COMMITTED		"committed"		/* institution -> person: vk; re */
 #define HDMS_MSG_WITHDRAWN		"withdrawn"		/* institution -> person: vk, code ("expired", "rejected"): the flow has ended; re where it answers */
 #define HDMS_MSG_ACK			"ack"			/* anyone: acks = jtis of messages that are hereby answered */
+#define HDMS_MSG_WANT			"want"			/* person <-> institution: wanted (vks; absent: all), after (where the last answer ended) */
+#define HDMS_MSG_COPIES			"copies"		/* answers want: copies, missing (vks), next (absent: these were the last); re */
+#define HDMS_MSG_KEYS			"keys"			/* anyone -> its correspondents: history, after a rotation */
+#define HDMS_MSG_WITNESS		"witness"		/* institution -> institution: checkpoint = a C2SP add-checkpoint request */
+#define HDMS_MSG_COSIGNED		"cosigned"		/* institution -> institution: cosignatures; or code, size, checkpoint (what it saw last); re */
+#define HDMS_MSG_ERASED			"erased"		/* institution -> person: vk, tombstone */
+#define HDMS_MSG_ERASURE		"erasure"		/* person -> institution: vk, code ("erased", "kept"); re */
+#define HDMS_MSG_READS			"reads"			/* institution -> person: reads = JSON array of who read what, when, why */
+#define HDMS_MSG_UNPAIRED		"unpaired"		/* institution -> person: code ("replaced"): the patient has another node now */
+
+/* One version as its holder has it: all that a repair needs. NULL: the holder has none of it. */
+typedef struct HdmsCopy
+{
+	char	   *state;			/* SD-JWT with all disclosures; never NULL */
+	char	   *commit;			/* JWS, where there is no request yet */
+	char	   *acceptance;		/* JWT */
+	char	   *request;		/* JWS */
+	char	   *receipt;		/* text */
+} HdmsCopy;
 
 typedef struct HdmsBody
 {
@@ -51,8 +70,21 @@ typedef struct HdmsBody
 	char	   *skip;			/* JWS */
 	char	   *vk;
 	char	   *notary;			/* node id */
+	char	   *after;			/* a holder's own text for a place in its list */
+	char	   *next;
+	char	   *checkpoint;		/* C2SP note, or add-checkpoint request */
+	char	   *cosignatures;	/* lines of a C2SP note */
+	char	   *size;			/* decimal: leaves of the checkpoint that the witness saw last */
+	char	   *tombstone;		/* JWS */
+	char	   *reads;			/* JSON array text */
 	size_t		ack_count;
 	char	  **acks;			/* UUIDs */
+	size_t		wanted_count;
+	char	  **wanted;			/* vks */
+	size_t		missing_count;
+	char	  **missing;		/* vks */
+	size_t		copy_count;
+	HdmsCopy   *copies;
 } HdmsBody;
 
 /* HDMS_BAD_TYPE for an unknown message type, HDMS_BAD_CLAIM for a missing or malformed member. */

@@ -44,6 +44,19 @@ static const struct
 	{"rejected", "{\"rejection\":\"a.b.c\",\"vk\":\"" DIGEST "\"}", {"vk", "rejection"}},
 	{"committed", "{\"vk\":\"" DIGEST "\"}", {"vk"}},
 	{"withdrawn", "{\"code\":\"expired\",\"vk\":\"" DIGEST "\"}", {"code", "vk"}},
+	{"want", "{}", {NULL}},
+	{"want", "{\"after\":\"12\",\"wanted\":[\"" DIGEST "\"]}", {NULL}},
+	{"copies", "{\"copies\":[]}", {"copies"}},
+	{"copies", "{\"next\":\"17\",\"missing\":[\"" DIGEST "\"],\"copies\":[{\"state\":\"a.b.c~d~\"},"
+	"{\"state\":\"a\",\"commit\":\"b\",\"acceptance\":\"c\",\"request\":\"d\",\"receipt\":\"e\"}]}", {"copies"}},
+	{"keys", "{\"history\":[\"a.b.c\"]}", {"history"}},
+	{"witness", "{\"checkpoint\":\"old 1\\n\\n\"}", {"checkpoint"}},
+	{"cosigned", "{\"cosignatures\":\"x\\n\"}", {NULL}},
+	{"cosigned", "{\"code\":\"conflict\",\"checkpoint\":\"x\\n\",\"size\":\"12\"}", {NULL}},
+	{"erased", "{\"vk\":\"" DIGEST "\",\"tombstone\":\"a.b.c\"}", {"vk", "tombstone"}},
+	{"erasure", "{\"code\":\"kept\",\"vk\":\"" DIGEST "\"}", {"vk", "code"}},
+	{"reads", "{\"reads\":[{\"purpose\":\"x\"}]}", {"reads"}},
+	{"unpaired", "{\"code\":\"replaced\"}", {"code"}},
 	{"ack", "{\"acks\":[\"" UUID "\",\"01890a5d-ac96-774b-bcce-b302099a8058\"]}", {"acks"}},
 };
 
@@ -126,7 +139,9 @@ a_body_that_lacks_a_member_is_neither_read_nor_written(void **unused)
 			free(json);
 			json_decref(object);
 		}
-		if (bodies[i].required[0] != NULL)
+
+		/* Nobody may have any copies: the list of none is a list. */
+		if (bodies[i].required[0] != NULL && strcmp(bodies[i].type, "copies") != 0)
 		{
 			HdmsBody	body = {0};
 			char	   *json = NULL;
@@ -166,7 +181,11 @@ a_member_of_the_wrong_form_is_refused(void **unused)
 		{"paired", "{\"membership\":\"a\",\"name\":\"n\",\"confirm\":\"true\"}"},
 		{"paired", "{\"membership\":\"a\",\"name\":\"n\xe2\x80\xaemoc.live\",\"confirm\":true}"},
 		{"refused", "{\"code\":\"Not a word\"}"}, {"refused", "{\"code\":\"conflict\",\"receipt\":7}"},
-		{"ack", "{\"acks\":[]}"}, {"ack", "{\"acks\":[\"x\"]}"}, {"ack", "{\"acks\":[7]}"}, {"ack", "{\"acks\":{}}"},
+		{"ack", "{\"acks\":[]}"}, {"ack", "{\"acks\":[\"x\"]}"}, {"want", "{\"wanted\":[]}"},
+		{"want", "{\"wanted\":[\"x\"]}"}, {"want", "{\"after\":\"a b\"}"}, {"copies", "{\"copies\":{}}"}, {"copies", "{\"copies\":[7]}"},
+		{"copies", "{\"copies\":[{}]}"}, {"copies", "{\"copies\":[{\"state\":\"a\",\"request\":7}]}"}, {"reads", "{\"reads\":[]}"},
+		{"reads", "{\"reads\":[\"x\"]}"}, {"cosigned", "{\"size\":\"012\"}"}, {"cosigned", "{\"size\":\"-1\"}"},
+		 {"ack", "{\"acks\":[7]}"}, {"ack", "{\"acks\":{}}"},
 		{"notarise", "{\"request\":\"a\",\"prev_request\":\"b\"}"}, {"notarise", "{\"request\":\"a\",\"prev_receipt\":\"b\"}"},
 	};
 
