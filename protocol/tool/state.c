@@ -6,6 +6,7 @@
  * Neither needs a node, so an auditor can run it on files that were handed over.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 
 static const char usage[] =
 "  hdms-tool state show FILE                           FILE: a state, or a record's evidence\n"
-"  hdms-tool state verify FILE... --network THUMBPRINT FILE: a record's evidence, or a folder of *.json\n";
+"  hdms-tool state verify FILE... --network THUMBPRINT FILE: a record's evidence, or a folder of *.json\n"
+"      of a file every check is shown, of a folder those that failed; the last line has the numbers\n";
 
 static void
 show_claims(const HdmsState *state)
@@ -98,6 +100,7 @@ typedef struct Verification
 {
 	const char *network;
 	const char *path;			/* of the file at hand */
+	bool		is_folder;		/* what passed is not shown: it would hide what did not */
 	int			verified;
 	int			failed;
 } Verification;
@@ -107,6 +110,8 @@ print_check(void *arg, int64_t version, const char *check, HdmsStatus status)
 {
 	const Verification *verification = arg;
 
+	if (verification->is_folder && status == HDMS_OK)
+		return true;
 	printf("%s: ", verification->path);
 	if (version > 0)
 		printf("version %lld: ", (long long) version);
@@ -148,9 +153,10 @@ verify_folder(Verification *verification, const char *folder)
 	struct dirent **entries = NULL;
 	int			count = scandir(folder, &entries, is_json_file, alphasort);
 
+	verification->is_folder = true;
 	if (count <= 0)
 	{
-		printf("%s: folder: there is no *.json in it\n", folder);
+		printf("%s: folder: %s\n", folder, count < 0 ? strerror(errno) : "there is no *.json in it");
 		verification->failed++;
 	}
 	for (int i = 0; i < count; i++)
@@ -167,6 +173,7 @@ verify_folder(Verification *verification, const char *folder)
 		free(entries[i]);
 	}
 	free(entries);
+	verification->is_folder = false;
 }
 
 static int
