@@ -4,44 +4,13 @@
 use strict;
 use warnings;
 use HdmsCluster;
-use JSON::PP;
-use IPC::Run qw(run start finish);
+use Demo;
+use IPC::Run qw(run);
 use Time::HiRes qw(time);
 
-my $folder = shift or die "usage: demo.pl FOLDER\n";
+my $folder = shift or die "usage: store.pl FOLDER\n";
 my $keep = $ENV{KEEP} ? 1 : 0;
-my $started = time;
-my $json = JSON::PP->new->utf8;
-my $interactive = -t STDOUT;
-$| = 1;
-binmode STDOUT, ':utf8';
-
-sub say_step { printf "%5.1f s  %s\n", time - $started, shift; }
-
-# A line that is written over while something is counted, on a terminal; nothing otherwise.
-sub progress { print "\r         ", shift, "\e[K" if $interactive; }
-sub progress_end { print "\r\e[K" if $interactive; }
-
-# The files: each is one patient's. The reference is the medical record number, else the Patient resource's id, as hdms.import_bundle() has it.
-sub patient_of
-{
-	my ($file) = @_;
-	my $text = slurp($file);
-	my @resources = $file =~ /\.ndjson$/ ? map { $json->decode($_) } grep { /\S/ } split /\n/, $text
-		: map { $_->{resource} // {} } @{$json->decode($text)->{entry} // []};
-	my ($patient) = grep { ($_->{resourceType} // '') eq 'Patient' } @resources;
-	my $name = $patient->{name}[0] // {};
-	my ($mr) = map { $_->{value} } grep { grep { ($_->{code} // '') eq 'MR' } @{$_->{type}{coding} // []} } @{$patient->{identifier} // []};
-	my ($stem) = $file =~ m{([^/]+)\.\w+$};
-	return +{
-		file => $file, text => $text, ndjson => scalar($file =~ /\.ndjson$/),
-		ref => $mr // $patient->{id} // $stem,
-		name => join(' ', @{$name->{given} // []}, $name->{family} // '?'),
-	};
-}
-
-my @patients = map { patient_of($_) } sort glob("'$folder'/*.json '$folder'/*.ndjson");
-die "demo: no *.json or *.ndjson files in $folder\n" unless @patients;
+my @patients = patients_of($folder);
 
 say_step('starting PostgreSQL, hdms-server and three hospitals');
 my $pg = HdmsCluster->new(keep => $keep, conf => "hdms.poll_interval = 1\n");
@@ -49,44 +18,14 @@ my $net = $pg->network(name => 'operator');
 my @hospitals = $net->hospitals(['north', notary => 1], ['east', notary => 1], ['west', notary => 1]);
 say_step("network $net->{fingerprint} at $net->{url}");
 
-# All pair at the same time, as people do.
-my @pairing;
-for my $i (0 .. $#patients)
-{
-	my $patient = $patients[$i];
-	$patient->{hospital} = $hospitals[$i % @hospitals];
-	$patient->{device} = $net->device("patient" . ($i + 1));
-	$patient->{device}->start;
-	my $uri = $patient->{hospital}->invite($patient->{ref}) . "\n";
-	$patient->{said} = '';
-	push @pairing, start([$patient->{device}->command_line('pair', '-')], '<', \$uri, '>&', \$patient->{said});
-}
-for my $i (0 .. $#patients)
-{
-	my $patient = $patients[$i];
-	finish($pairing[$i]) or die "demo: $patient->{name} could not pair: $patient->{said}";
-	$patient->{hospital}->wait_for("SELECT status FROM hdms.patients WHERE patient_ref = '$patient->{ref}'", 'paired');
-	say_step("$patient->{name} has paired a device with $patient->{hospital}{db}");
-}
+pair_all($net, \@hospitals, @patients);
 
 # The first patient is asked about each record until one was rejected; the others' devices follow a standing rule.
 my $asked = $patients[0];
 $_->{device}->cmd('policy', $_->{hospital}{node}, $_ == $asked ? 'ask' : 'accept') for @patients;
 
-my ($imported, $not_records) = (0, 0);
-for my $patient (@patients)
-{
-	my $function = $patient->{ndjson} ? 'import_ndjson' : 'import_bundle';
-	my ($out, $err);
-	my $quoted = $patient->{text};
-	$quoted =~ s/'/''/g;
-	my $sql = "SELECT count(record), count(problem) FROM hdms.$function('$quoted', '$patient->{ref}');";
-	run([$pg->psql_command($patient->{hospital}{db})], '<', \$sql, '>', \$out, '2>', \$err) or die "importing $patient->{file} failed: $err";
-	my ($records, $problems) = $out =~ /(\d+)\|(\d+)/;
-	$imported += $records;
-	$not_records += $problems;
-	say_step("$patient->{hospital}{db} issues $records records of $patient->{name}" . ($problems ? " ($problems entries are not about the patient)" : ''));
-}
+my $imported = 0;
+$imported += import_all($pg, $_) for @patients;
 
 # One rejection by the person, with a reason.
 my $inbox = wait_until('something to decide', sub { my $list = $asked->{device}->json('inbox'); @$list ? $list : undef });
