@@ -152,6 +152,9 @@ command_pairing_ended(HdmsHome *home, int64_t id, bool timed_out)
 	{
 		if (pairing->status == PAIRING_REFUSED)
 			node_error(&error, HDMS_NODE_REFUSED, "pairing failed: %s", pairing->problem);
+		else if (pairing->unreachable[0] != '\0')
+			node_error(&error, HDMS_NODE_NETWORK, "the server cannot be talked to: %s (pairing is %s; it goes on when the service runs)",
+					   pairing->unreachable, pairing_status_word(pairing->status));
 		else
 			node_error(&error, HDMS_NODE_NETWORK, "the institution has not answered yet (pairing is %s); it goes on when the service runs",
 					   pairing_status_word(pairing->status));

@@ -109,6 +109,9 @@ courier_failed(Courier *courier, const HttpAnswer *answer, const char *what)
 
 	if (answer != NULL && answer->retry_after > delay)
 		delay = answer->retry_after < config->retry_max ? answer->retry_after : config->retry_max;
+	if (answer != NULL && answer->problem != NULL)
+		snprintf(courier->pairing->unreachable, sizeof(courier->pairing->unreachable), "%s", answer->problem);
+
 	/* Being told once to come back later is nothing to write about. */
 	if (courier->failures == (answer != NULL && answer->status == 429))
 		home_log(courier->pairing->home, "pairing %lld: %s failed: %s (HTTP %d)", (long long) courier->pairing->id, what,
@@ -170,7 +173,10 @@ courier_common(Courier *courier, const HttpAnswer *answer)
 	bool		taken = true;
 
 	if (answer->status >= 200 && answer->status < 300)
+	{
+		courier->pairing->unreachable[0] = '\0';
 		epoch_seen(courier, answer->epoch);
+	}
 	if (answer->status != 401)
 		return false;
 	(void) hdms_wire_problem_parse(answer->body, answer->len, word, &detail, &now);

@@ -36,6 +36,7 @@ struct Pairing
 	char	   *history;		/* JSON */
 	char		code[7];		/* "" when there is none to show */
 	char		problem[120];	/* "" or why it ended */
+	char		unreachable[120];	/* "" or why the server could not be talked to just now; not stored */
 	HdmsKey    *network_key;	/* NULL until fetched */
 	HdmsKey    *sign;
 	HdmsKey    *encrypt;

@@ -39,6 +39,7 @@ try() { # what, further settings
 
 try unknown ""
 node pair "$uri" >/dev/null 2>"$work/err"; ok $(($? != 1 || $(wc -l <"$work/err") != 1)) "a certificate of an unknown authority is refused"
+grep -qi certificate "$work/err"; ok $? "and that is what the person is told"
 try right "ca_file = $work/ca.pem"
 node pair "$uri" >/dev/null; ok $? "a certificate of a known authority is accepted"
 try name "ca_file = $work/ca.pem"
