@@ -47,6 +47,7 @@ typedef struct NodeRow
 	char	   *database;		/* its name */
 	bool		is_notary;
 	bool		adopt;
+	int64		ledger_epoch;
 } NodeRow;
 
 static MemoryContext row_context;
@@ -63,7 +64,7 @@ row_read(void)
 {
 	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS(
 		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem,"
-		" current_database()::text, is_notary, adopt FROM hdms_internal.node");
+		" current_database()::text, is_notary, adopt, ledger_epoch FROM hdms_internal.node");
 	MemoryContext before;
 
 	if (row_context == NULL)
@@ -81,6 +82,7 @@ row_read(void)
 			*columns[i] = row_text(0, i + 1);
 		row.is_notary = row_bool(0, 12);
 		row.adopt = row_bool(0, 13);
+		row.ledger_epoch = row_int64(0, 14);
 	}
 	MemoryContextSwitchTo(before);
 	flow_rows_free();
@@ -243,6 +245,7 @@ join_refresh(void)
 		problem_set(problem);
 		return;
 	}
+	own_node.ledger_epoch = row.ledger_epoch;
 	network_key_load();
 	if (!server_ready(&problem))
 	{

@@ -15,6 +15,7 @@ typedef struct OwnNode
 	char		id[HDMS_DIGEST_TEXT + 1];
 	char	   *server_url;
 	char		fingerprint[HDMS_DIGEST_TEXT + 1];
+	int64_t		ledger_epoch;	/* of the node's own log */
 	HdmsKey    *network;		/* the network key, public */
 	HdmsHistory *history;		/* own */
 	HdmsKey    *signing;		/* private, current */

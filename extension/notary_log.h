@@ -1,16 +1,15 @@
 /*
  * notary_log.h
- *		This notary's log: an RFC 6962 tree over hdms_internal.log_entries. Worker only, SPI connected.
+ *		This notary's log: what was promised to whom, in hdms_internal.log_entries. Worker only, SPI connected.
  *
- * The entries are the truth: written with the message that asked for them. The tree's hashes (log_tiles)
- * follow in the transaction that signs the next checkpoint, a few tiles for a whole batch. The
- * right edge of the tree is kept in memory and read again after an aborted transaction.
+ * An entry is written with the message that asked for it; merkle_log.h has the tree.
  */
 #ifndef HDMS_EXT_NOTARY_LOG_H
 #define HDMS_EXT_NOTARY_LOG_H
 
 #include "postgres.h"
 
+#include "merkle_log.h"
 #include "receipt.h"
 
 /* An entry as found. */
@@ -44,6 +43,9 @@ extern bool notary_log_is_signed(const LogEntry *entry);
 
 /* A receipt for an entry against the newest checkpoint, which must cover it. Guarded by the current memory context. */
 extern char *notary_log_receipt(const LogEntry *entry);
+
+/* The tree, for publishing it and for witnesses. */
+extern MerkleLog *notary_log_tree(void);
 
 /* Forgets what is kept in memory. */
 extern void notary_log_forget(void);

@@ -98,6 +98,15 @@ hdms_log_origin(const char *node_id, char origin[HDMS_ORIGIN_MAX])
 }
 
 void
+hdms_ledger_origin(const char *node_id, int64_t epoch, char origin[HDMS_ORIGIN_MAX])
+{
+	if (epoch > 1)
+		snprintf(origin, HDMS_ORIGIN_MAX, "hdms.v1/ledger/%s/%lld", node_id, (long long) epoch);
+	else
+		snprintf(origin, HDMS_ORIGIN_MAX, "hdms.v1/ledger/%s", node_id);
+}
+
+void
 hdms_witness_name(const char *node_id, char name[HDMS_ORIGIN_MAX])
 {
 	snprintf(name, HDMS_ORIGIN_MAX, "hdms.v1/witness/%s", node_id);

@@ -26,6 +26,12 @@ typedef struct HdmsCheckpoint
 /* The origin, and key name, of a node's log: "hdms.v1/log/" || node id. */
 extern void hdms_log_origin(const char *node_id, char origin[HDMS_ORIGIN_MAX]);
 
+/*
+ * The origin, and key name, of a node's log of its own events: "hdms.v1/ledger/" || node id; of a later
+ * epoch, begun after a part of the log was lost, with "/" || epoch at the end. epoch counts from 1.
+ */
+extern void hdms_ledger_origin(const char *node_id, int64_t epoch, char origin[HDMS_ORIGIN_MAX]);
+
 /* The key name of a node's witness: "hdms.v1/witness/" || node id. */
 extern void hdms_witness_name(const char *node_id, char name[HDMS_ORIGIN_MAX]);
 

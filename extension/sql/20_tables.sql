@@ -19,6 +19,7 @@ CREATE TABLE hdms_internal.node (
 	epoch text,							-- the server's, as seen last
 	problem text,						-- why it is not active, in words
 	adopt boolean NOT NULL DEFAULT false,	-- hdms.adopt_keys() was called; the worker clears it
+	ledger_epoch bigint NOT NULL DEFAULT 1,	-- of this node's own log: a new one begins where a part of the log was lost
 	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	joined_at timestamptz
 );
@@ -260,6 +261,30 @@ CREATE TABLE hdms_internal.log_checkpoints (
 	signed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- This node's own log: an entry for each run of rows of "events" or "audit" that one transaction of the worker wrote.
+CREATE TABLE hdms_internal.ledger_entries (
+	index bigint PRIMARY KEY,
+	leaf bytea NOT NULL,				-- 41 bytes: time, kind, digest of salt and rows
+	kind text NOT NULL CHECK (kind IN ('events', 'audit')),
+	first_id bigint NOT NULL,
+	last_id bigint NOT NULL,
+	salt bytea NOT NULL,				-- 16 bytes, so that nobody can guess rows from published leaves
+	UNIQUE (kind, first_id)
+);
+
+CREATE TABLE hdms_internal.ledger_tiles (
+	level smallint NOT NULL,
+	index bigint NOT NULL,
+	hashes bytea NOT NULL,				-- as in log_tiles
+	PRIMARY KEY (level, index)
+);
+
+CREATE TABLE hdms_internal.ledger_checkpoints (
+	size bigint PRIMARY KEY,
+	note text NOT NULL,
+	signed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
 -- Ciphertext, signatures and hashes do not get smaller: trying costs more than all else that is done with them here.
 ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.inbox ALTER COLUMN envelope SET STORAGE EXTERNAL;
@@ -269,3 +294,4 @@ ALTER TABLE hdms_internal.payloads
 	ALTER COLUMN receipt SET STORAGE EXTERNAL, ALTER COLUMN rejection SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.log_entries ALTER COLUMN request SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.ledger_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;

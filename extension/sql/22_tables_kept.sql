@@ -21,6 +21,9 @@ SELECT pg_extension_config_dump('hdms_internal.audit', '');
 SELECT pg_extension_config_dump('hdms_internal.log_entries', '');
 SELECT pg_extension_config_dump('hdms_internal.log_tiles', '');
 SELECT pg_extension_config_dump('hdms_internal.log_checkpoints', '');
+SELECT pg_extension_config_dump('hdms_internal.ledger_entries', '');
+SELECT pg_extension_config_dump('hdms_internal.ledger_tiles', '');
+SELECT pg_extension_config_dump('hdms_internal.ledger_checkpoints', '');
 SELECT pg_extension_config_dump('hdms_internal.versions_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.issue_queue_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.outbox_id_seq', '');
@@ -50,3 +53,6 @@ COMMENT ON TABLE hdms_internal.audit IS 'Who did and read what, when and for wha
 COMMENT ON TABLE hdms_internal.log_entries IS 'The notary''s log: its leaves and the requests behind them';
 COMMENT ON TABLE hdms_internal.log_tiles IS 'The notary''s log: hashes, 256 to a tile';
 COMMENT ON TABLE hdms_internal.log_checkpoints IS 'The notary''s log: signed checkpoints';
+COMMENT ON TABLE hdms_internal.ledger_entries IS 'The node''s own log: its leaves, and the rows of events and audit that each covers';
+COMMENT ON TABLE hdms_internal.ledger_tiles IS 'The node''s own log: hashes, 256 to a tile';
+COMMENT ON TABLE hdms_internal.ledger_checkpoints IS 'The node''s own log: signed checkpoints';

@@ -452,6 +452,10 @@ a_log_and_a_witness_are_named_after_their_node(void **state)
 	(void) state;
 	hdms_log_origin("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", name);
 	assert_string_equal(name, "hdms.v1/log/NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	hdms_ledger_origin("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", 1, name);
+	assert_string_equal(name, "hdms.v1/ledger/NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	hdms_ledger_origin("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", 2, name);
+	assert_string_equal(name, "hdms.v1/ledger/NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/2");
 	hdms_witness_name("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", name);
 	assert_string_equal(name, "hdms.v1/witness/NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
 }

@@ -1,6 +1,6 @@
 /*
- * notary_tile.c
- *		The hashes of the notary's tree, in tiles.
+ * merkle_tile.c
+ *		The hashes of a log's tree, in tiles.
  *
  * A row keeps the lowest of a tile's 8 tree levels, as C2SP tlog-tiles has it; in memory a tile has all 8, so that a
  * proof is a matter of looking up. The callbacks for protocol/ neither allocate nor raise errors: what they
@@ -8,12 +8,11 @@
  */
 #include "postgres.h"
 
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "flow_inside.h"
 #include "flow_plan.h"
-#include "notary_tile.h"
+#include "merkle_tile.h"
 
 #define TILE_HEIGHT		8
 #define TILE_WIDTH		256
@@ -35,20 +34,6 @@ typedef struct Tile
 	HdmsHash	nodes[TILE_NODES];
 } Tile;
 
-static MemoryContext tile_context = NULL;
-static HTAB *tiles = NULL;
-
-static FlowPlan find_last_tile =
-FLOW_PLAN("SELECT index, hashes FROM hdms_internal.log_tiles WHERE level = CAST($1 AS smallint) ORDER BY index DESC LIMIT 1", INT8OID);
-
-static FlowPlan find_tile =
-FLOW_PLAN("SELECT index, hashes FROM hdms_internal.log_tiles WHERE level = CAST($1 AS smallint) AND index = $2", INT8OID, INT8OID);
-
-static FlowPlan upsert_tile =
-FLOW_PLAN("INSERT INTO hdms_internal.log_tiles (level, index, hashes) VALUES (CAST($1 AS smallint), $2, $3)"
-		  " ON CONFLICT (level, index) DO UPDATE SET hashes = excluded.hashes",
-		  INT8OID, INT8OID, BYTEAOID);
-
 /* Where the nodes of a height within a tile begin. */
 static inline int
 height_offset(int height)
@@ -57,31 +42,31 @@ height_offset(int height)
 }
 
 static Tile *
-tile_find(int64 level, int64 index)
+tile_find(MerkleTiles *tiles, int64 level, int64 index)
 {
 	TileKey		key = {level, index};
 
-	return tiles == NULL ? NULL : hash_search(tiles, &key, HASH_FIND, NULL);
+	return tiles->cache == NULL ? NULL : hash_search(tiles->cache, &key, HASH_FIND, NULL);
 }
 
 static Tile *
-tile_make(int64 level, int64 index)
+tile_make(MerkleTiles *tiles, int64 level, int64 index)
 {
 	TileKey		key = {level, index};
 	bool		found;
 	Tile	   *tile;
 
-	if (tiles == NULL)
+	if (tiles->cache == NULL)
 	{
 		HASHCTL		control = {0};
 
-		tile_context = AllocSetContextCreate(TopMemoryContext, "hdms log tiles", ALLOCSET_DEFAULT_SIZES);
+		tiles->context = AllocSetContextCreate(TopMemoryContext, "hdms log tiles", ALLOCSET_DEFAULT_SIZES);
 		control.keysize = sizeof(TileKey);
 		control.entrysize = sizeof(Tile);
-		control.hcxt = tile_context;
-		tiles = hash_create("hdms log tiles", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		control.hcxt = tiles->context;
+		tiles->cache = hash_create("hdms log tiles", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	tile = hash_search(tiles, &key, HASH_ENTER, &found);
+	tile = hash_search(tiles->cache, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		tile->count = 0;
@@ -91,12 +76,12 @@ tile_make(int64 level, int64 index)
 }
 
 void
-tiles_forget(void)
+tiles_forget(MerkleTiles *tiles)
 {
-	if (tile_context != NULL)
-		MemoryContextDelete(tile_context);
-	tile_context = NULL;
-	tiles = NULL;
+	if (tiles->context != NULL)
+		MemoryContextDelete(tiles->context);
+	tiles->context = NULL;
+	tiles->cache = NULL;
 }
 
 /* Fills a tile from its row, and computes the levels above. False when the row is no tile. */
@@ -122,7 +107,7 @@ tile_fill(Tile *tile, bytea *hashes)
 
 /* Takes the row that a query found into memory. NULL when there is none, or none that is a tile. */
 static Tile *
-tile_read(int64 level, uint64 found)
+tile_read(MerkleTiles *tiles, int64 level, uint64 found)
 {
 	Tile	   *tile = NULL;
 	int64		index = 0;
@@ -136,7 +121,7 @@ tile_read(int64 level, uint64 found)
 	flow_rows_free();
 	if (found > 0)
 	{
-		tile = tile_make(level, index);
+		tile = tile_make(tiles, level, index);
 		if (!tile_fill(tile, hashes))
 			tile = NULL;
 		pfree(hashes);
@@ -145,15 +130,15 @@ tile_read(int64 level, uint64 found)
 }
 
 int64
-tiles_load(void)
+tiles_load(MerkleTiles *tiles)
 {
 	int64		size = 0;
 
-	tiles_forget();
+	tiles_forget(tiles);
 	for (int level = 0; level <= MAX_TILE_LEVEL; level++)
 	{
-		uint64		found = flow_run(&find_last_tile, flow_int64(level));
-		Tile	   *tile = tile_read(level, found);
+		uint64		found = flow_run(&tiles->find_last, flow_int64(level));
+		Tile	   *tile = tile_read(tiles, level, found);
 		int64		hashes = tile == NULL ? 0 : tile->key.index * TILE_WIDTH + tile->count;
 
 		if (found > 0 && tile == NULL)
@@ -169,10 +154,10 @@ tiles_load(void)
 }
 
 bool
-tiles_node(int level, uint64 index, HdmsHash hash)
+tiles_node(MerkleTiles *tiles, int level, uint64 index, HdmsHash hash)
 {
 	int			height = level % TILE_HEIGHT;
-	Tile	   *tile = tile_find(level / TILE_HEIGHT, index >> (TILE_HEIGHT - height));
+	Tile	   *tile = tile_find(tiles, level / TILE_HEIGHT, index >> (TILE_HEIGHT - height));
 	int			place = index & ((TILE_WIDTH >> height) - 1);
 
 	if (tile == NULL || place >= tile->count >> height)
@@ -182,34 +167,51 @@ tiles_node(int level, uint64 index, HdmsHash hash)
 }
 
 void
-tiles_make_room(uint64 leaf)
+tiles_make_room(MerkleTiles *tiles, uint64 leaf)
 {
 	for (int level = 0; level <= MAX_TILE_LEVEL; level++)
 	{
-		(void) tile_make(level, leaf >> (TILE_HEIGHT * (level + 1)));
+		(void) tile_make(tiles, level, leaf >> (TILE_HEIGHT * (level + 1)));
 		if (((leaf + 1) & ((UINT64CONST(1) << (TILE_HEIGHT * (level + 1))) - 1)) != 0)
 			break;
 	}
 }
 
 void
-tiles_fetch_path(uint64 leaf)
+tiles_fetch_path(MerkleTiles *tiles, uint64 leaf)
 {
 	for (int level = 0; level < MAX_TILE_LEVEL; level++)
 	{
 		int64		index = leaf >> (TILE_HEIGHT * (level + 1));
 
-		if (tile_find(level, index) == NULL
-			&& tile_read(level, flow_run(&find_tile, flow_int64(level), flow_int64(index))) == NULL)
+		if (tile_find(tiles, level, index) == NULL
+			&& tile_read(tiles, level, flow_run(&tiles->find, flow_int64(level), flow_int64(index))) == NULL)
 			break;
 	}
+}
+
+bytea *
+tiles_hashes(MerkleTiles *tiles, int level, uint64 index, int width)
+{
+	Tile	   *tile = tile_find(tiles, level, index);
+	bytea	   *hashes;
+
+	if (tile == NULL)
+		tile = tile_read(tiles, level, flow_run(&tiles->find, flow_int64(level), flow_int64(index)));
+	if (tile == NULL || width < 1 || width > tile->count)
+		return NULL;
+	hashes = palloc(VARHDRSZ + width * sizeof(HdmsHash));
+	SET_VARSIZE(hashes, VARHDRSZ + width * sizeof(HdmsHash));
+	memcpy(VARDATA(hashes), tile->nodes, width * sizeof(HdmsHash));
+	return hashes;
 }
 
 HdmsStatus
 tiles_store(void *arg, int level, uint64 index, const HdmsHash hash)
 {
+	MerkleTiles *tiles = arg;
 	int			height = level % TILE_HEIGHT;
-	Tile	   *tile = tile_find(level / TILE_HEIGHT, index >> (TILE_HEIGHT - height));
+	Tile	   *tile = tile_find(tiles, level / TILE_HEIGHT, index >> (TILE_HEIGHT - height));
 	int			place = index & ((TILE_WIDTH >> height) - 1);
 
 	if (tile == NULL || (height == 0 && place != tile->count))
@@ -224,7 +226,7 @@ tiles_store(void *arg, int level, uint64 index, const HdmsHash hash)
 HdmsStatus
 tiles_fetch(void *arg, int level, uint64 index, HdmsHash hash)
 {
-	return tiles_node(level, index, hash) ? HDMS_OK : HDMS_BAD_PROOF;
+	return tiles_node(arg, level, index, hash) ? HDMS_OK : HDMS_BAD_PROOF;
 }
 
 /* Whether it is the last tile of its level, which the next append needs. */
@@ -237,25 +239,25 @@ is_last(const Tile *tile, uint64 size)
 }
 
 void
-tiles_save(uint64 size)
+tiles_save(MerkleTiles *tiles, uint64 size)
 {
 	HASH_SEQ_STATUS scan;
 	Tile	   *tile;
 	bool		is_crowded;
 
-	if (tiles == NULL)
+	if (tiles->cache == NULL)
 		return;
-	is_crowded = hash_get_num_entries(tiles) > MAX_TILES;
-	hash_seq_init(&scan, tiles);
+	is_crowded = hash_get_num_entries(tiles->cache) > MAX_TILES;
+	hash_seq_init(&scan, tiles->cache);
 	while ((tile = hash_seq_search(&scan)) != NULL)
 	{
 		if (tile->is_changed)
 		{
-			flow_run(&upsert_tile, flow_int64(tile->key.level), flow_int64(tile->key.index),
+			flow_run(&tiles->upsert, flow_int64(tile->key.level), flow_int64(tile->key.index),
 					 flow_bytes(tile->nodes, tile->count * sizeof(HdmsHash)));
 			tile->is_changed = false;
 		}
 		if (is_crowded && !is_last(tile, size))
-			hash_search(tiles, &tile->key, HASH_REMOVE, NULL);
+			hash_search(tiles->cache, &tile->key, HASH_REMOVE, NULL);
 	}
 }

@@ -1,0 +1,18 @@
+/*
+ * ledger_log.h
+ *		This node's own log: a promise of every event and of every row of the audit trail. Worker only, SPI connected.
+ *
+ * An entry covers a run of rows of one table, those that one transaction wrote. Its leaf is their salted digest, so
+ * that the log can be shown to everybody and says nothing. merkle_log.h has the tree.
+ */
+#ifndef HDMS_EXT_LEDGER_LOG_H
+#define HDMS_EXT_LEDGER_LOG_H
+
+#include "postgres.h"
+
+#include "merkle_log.h"
+
+/* The tree, for publishing it and for witnesses. Its origin: hdms_ledger_origin(). */
+extern MerkleLog *ledger_log_tree(void);
+
+#endif
