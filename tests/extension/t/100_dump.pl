@@ -30,6 +30,9 @@ INSERT INTO hdms_internal.events (id, kind) VALUES (1, 'status');
 INSERT INTO hdms_internal.log_entries (index, leaf, tag, request_digest, request) VALUES (0, '\x01', '\x02', '\x03', 'q');
 INSERT INTO hdms_internal.log_tiles (level, index, hashes) VALUES (0, 0, '\x01');
 INSERT INTO hdms_internal.log_checkpoints (size, note) VALUES (1, 'n');
+INSERT INTO hdms_internal.ledger_entries (index, leaf, kind, first_id, last_id, salt) VALUES (0, '\x01', 'events', 1, 1, '\x02');
+INSERT INTO hdms_internal.ledger_tiles (level, index, hashes) VALUES (0, 0, '\x01');
+INSERT INTO hdms_internal.ledger_checkpoints (size, note) VALUES (1, 'n');
 SQL
 
 my @tables = split /\n/, $pg->sql('north', "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'hdms_internal'::regnamespace AND relkind = 'r' ORDER BY relname");
