@@ -24,6 +24,8 @@ static const Command commands[] = {
 	{"jwe", tool_jwe, "seal, open"},
 	{"state", tool_state, "show, verify"},
 	{"receipt", tool_receipt, "verify"},
+	{"checkpoint", tool_checkpoint, "verify, sign, cosign"},
+	{"fork", tool_fork, "verify"},
 	{"vrf", tool_vrf, "prove, verify"},
 };
 
@@ -34,7 +36,7 @@ print_help(FILE *stream)
 {
 	fprintf(stream, "hdms-tool makes and checks the objects of the HDMS protocol.\n\nUsage: hdms-tool COMMAND ...\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
+		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fprintf(stream, "\nA command without more tells its options; --version the version. Exit status: 0 done, 1 refused, 2 usage.\n");
 }
 

@@ -21,6 +21,8 @@ extern int	tool_jws(int argc, char **argv);
 extern int	tool_jwe(int argc, char **argv);
 extern int	tool_state(int argc, char **argv);
 extern int	tool_receipt(int argc, char **argv);
+extern int	tool_checkpoint(int argc, char **argv);
+extern int	tool_fork(int argc, char **argv);
 extern int	tool_vrf(int argc, char **argv);
 
 /* An option "--name VALUE"; *value is NULL when it is not given. A list ends with a NULL name. */
