@@ -92,6 +92,17 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_create(const char *path, const Hdm
 extern HDMS_NODE_API HdmsNodeResult hdms_home_open(const char *path, const HdmsNodeSecret *secret, const HdmsHomeOptions *options,
 												   HdmsHome **home, HdmsNodeError *error);
 
+/*
+ * The recovery kit: {"words": the seed as 24 words (BIP-39, English), "kits": [{"server", "network": the network key's fingerprint, "pairings": how
+ * many, "uri": all of that in one text, for a QR code}]}, one for each network. To be wiped. The secret is always asked for, and a service
+ * may have the home open meanwhile.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_kit(const char *path, const HdmsNodeSecret *secret, char **json, HdmsNodeError *error);
+
+/* Replaces what opens a home. A service that has it open goes on. */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_change_secret(const char *path, const HdmsNodeSecret *before, const HdmsNodeSecret *after,
+															HdmsNodeError *error);
+
 /* Detaches from its engine, wipes the keys and closes. Safe on NULL. */
 extern HDMS_NODE_API void hdms_home_close(HdmsHome *home);
 

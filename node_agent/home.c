@@ -179,17 +179,15 @@ seed_store(Store *store, Vault *vault, const unsigned char seed[32], HdmsSuite s
 	return good;
 }
 
-/* A fresh data key and seed in an empty store, which takes the vault. */
+/* A fresh data key, and the seed, in an empty store, which takes the vault. */
 static HdmsNodeResult
-store_initialise(Store *store, const HdmsNodeSecret *secret, HdmsSuite suite, unsigned char seed[32], HdmsNodeError *error)
+store_initialise(Store *store, const HdmsNodeSecret *secret, HdmsSuite suite, const unsigned char seed[32], HdmsNodeError *error)
 {
 	Vault	   *vault = NULL;
 	HdmsBytes	wrapped = {0};
-	HdmsStatus	status = hdms_random(seed, 32);
+	HdmsStatus	status = vault_create(secret, &wrapped, &vault);
 	bool		good;
 
-	if (status == HDMS_OK)
-		status = vault_create(secret, &wrapped, &vault);
 	if (status != HDMS_OK)
 		return node_error(error, status == HDMS_BAD_ARGUMENT ? HDMS_NODE_BAD_ARGUMENT : HDMS_NODE_FAILED, "cannot make the keys: %s", hdms_status_sentence(status));
 	good = store_begin(store) && store_meta_set(store, "vault", wrapped.data, wrapped.len) && seed_store(store, vault, seed, suite) && store_commit(store);
@@ -199,9 +197,8 @@ store_initialise(Store *store, const HdmsNodeSecret *secret, HdmsSuite suite, un
 }
 
 HdmsNodeResult
-hdms_home_create(const char *path, const HdmsNodeSecret *secret, HdmsSuite suite, unsigned char seed[32], HdmsNodeError *error)
+home_make(const char *path, const HdmsNodeSecret *secret, HdmsSuite suite, const unsigned char seed[32], HdmsNodeError *error)
 {
-	unsigned char own_seed[32];
 	char		database[4096];
 	Store	   *store = NULL;
 	int			lock = -1;
@@ -233,16 +230,28 @@ hdms_home_create(const char *path, const HdmsNodeSecret *secret, HdmsSuite suite
 		error->result = result;
 	if (!store_open(database, true, &store, error))
 		goto cleanup;
-	result = store_initialise(store, secret, suite, own_seed, error);
-	if (result == HDMS_NODE_OK && seed != NULL)
-		memcpy(seed, own_seed, sizeof(own_seed));
+	result = store_initialise(store, secret, suite, seed, error);
 
 cleanup:
-	OPENSSL_cleanse(own_seed, sizeof(own_seed));
 	store_close(store);
 	if (store != NULL && result != HDMS_NODE_OK)
 		(void) unlink(database);
 	close(lock);
+	return result;
+}
+
+HdmsNodeResult
+hdms_home_create(const char *path, const HdmsNodeSecret *secret, HdmsSuite suite, unsigned char seed[32], HdmsNodeError *error)
+{
+	unsigned char own_seed[32];
+	HdmsNodeResult result;
+
+	if (hdms_random(own_seed, sizeof(own_seed)) != HDMS_OK)
+		return node_error(error, HDMS_NODE_FAILED, "there are no random bytes");
+	result = home_make(path, secret, suite, own_seed, error);
+	if (result == HDMS_NODE_OK && seed != NULL)
+		memcpy(seed, own_seed, sizeof(own_seed));
+	OPENSSL_cleanse(own_seed, sizeof(own_seed));
 	return result;
 }
 
@@ -342,7 +351,8 @@ hdms_home_open(const char *path, const HdmsNodeSecret *secret, const HdmsHomeOpt
 	{
 		if (!store_open(":memory:", true, &home->store, error))
 			goto failed;
-		ended = store_initialise(home->store, secret, HDMS_SUITE_P256, home->seed, error);
+		ended = hdms_random(home->seed, sizeof(home->seed)) != HDMS_OK ? node_error(error, HDMS_NODE_FAILED, "there are no random bytes")
+			: store_initialise(home->store, secret, HDMS_SUITE_P256, home->seed, error);
 	}
 	else
 	{
@@ -372,6 +382,41 @@ hdms_home_open(const char *path, const HdmsNodeSecret *secret, const HdmsHomeOpt
 	return HDMS_NODE_OK;
 
 failed:
+	if (error)
+		error->result = ended;
+	hdms_home_close(home);
+	return ended;
+}
+
+/*
+ * Beside a service that has the home open: nothing is taken up, nothing but meta may be written.
+ */
+HdmsNodeResult
+home_look(const char *path, const HdmsNodeSecret *secret, HdmsHome **result, HdmsNodeError *error)
+{
+	HdmsHome   *home = calloc(1, sizeof(*home));
+	char		name[4096];
+	HdmsNodeResult ended = HDMS_NODE_STORAGE;
+
+	if (home == NULL)
+		return node_error(error, HDMS_NODE_FAILED, "out of memory");
+	home->lock = -1;
+	config_default(&home->config);
+	if (!file_path(path, DATABASE_FILE, name, sizeof(name)) || access(name, F_OK) != 0)
+		ended = node_error(error, HDMS_NODE_NOT_FOUND, "there is no home in \"%s\": run init first", path);
+	else if (!folder_secure(path, error))
+		ended = HDMS_NODE_REFUSED;
+	else if (store_open(name, false, &home->store, error))
+	{
+		ended = home_unlock(home, secret, error);
+		if (ended == HDMS_NODE_OK && !pairings_load(home))
+			ended = node_error(error, HDMS_NODE_STORAGE, "cannot read the database: %s", store_error(home->store));
+	}
+	if (ended == HDMS_NODE_OK)
+	{
+		*result = home;
+		return HDMS_NODE_OK;
+	}
 	if (error)
 		error->result = ended;
 	hdms_home_close(home);

@@ -74,6 +74,12 @@ struct HdmsHome
 	int			recent_notice;
 };
 
+/* Makes a home with that seed. */
+extern HdmsNodeResult home_make(const char *path, const HdmsNodeSecret *secret, HdmsSuite suite, const unsigned char seed[32], HdmsNodeError *error);
+
+/* Opens a home only to look at its keys and pairings, without its lock: a service may have it open. */
+extern HdmsNodeResult home_look(const char *path, const HdmsNodeSecret *secret, HdmsHome **home, HdmsNodeError *error);
+
 /* Milliseconds and seconds since 1970, by the server's clock as far as it is known to differ. */
 extern int64_t home_now_ms(const HdmsHome *home);
 extern int64_t home_now(const HdmsHome *home);

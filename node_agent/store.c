@@ -178,6 +178,12 @@ store_set_vault(Store *store, Vault *vault)
 	store->vault = vault;
 }
 
+Vault *
+store_vault(const Store *store)
+{
+	return store->vault;
+}
+
 sqlite3_stmt *
 store_statement(Store *store, const char *sql)
 {

@@ -21,6 +21,7 @@ extern void store_close(Store *store);
 
 /* The vault that sealed columns go through; the store frees it. */
 extern void store_set_vault(Store *store, Vault *vault);
+extern Vault *store_vault(const Store *store);
 extern const char *store_error(const Store *store);
 
 /* The reason of a failure that SQLite does not know of. Always false. */

@@ -154,14 +154,13 @@ wrapping_key(const HdmsNodeSecret *secret, const unsigned char header[HEADER_SIZ
 	return HDMS_OK;
 }
 
-HdmsStatus
-vault_create(const HdmsNodeSecret *secret, HdmsBytes *wrapped, Vault **vault)
+/* A data key under the secret, with fresh parameters. */
+static HdmsStatus
+data_key_wrap(const HdmsNodeSecret *secret, const unsigned char data_key[VAULT_KEY_SIZE], HdmsBytes *wrapped)
 {
 	unsigned char header[HEADER_SIZE] = {KIND_PASSPHRASE, VAULT_SCRYPT_LOG_N, VAULT_SCRYPT_R, VAULT_SCRYPT_P};
 	unsigned char outer_key[VAULT_KEY_SIZE];
-	unsigned char data_key[VAULT_KEY_SIZE];
 	Vault	   *outer = NULL;
-	Vault	   *inner = NULL;
 	HdmsBytes	sealed = {0};
 	unsigned char *out = NULL;
 	HdmsStatus	status;
@@ -171,11 +170,9 @@ vault_create(const HdmsNodeSecret *secret, HdmsBytes *wrapped, Vault **vault)
 	if (secret->platform_key != NULL)
 		header[0] = KIND_PLATFORM;
 	if ((status = hdms_random(header + 4, SALT_SIZE)) != HDMS_OK ||
-		(status = hdms_random(data_key, sizeof(data_key))) != HDMS_OK ||
 		(status = wrapping_key(secret, header, outer_key)) != HDMS_OK ||
 		(status = vault_with_key(outer_key, &outer)) != HDMS_OK ||
-		(status = vault_with_key(data_key, &inner)) != HDMS_OK ||
-		(status = vault_seal(outer, "vault.key", 0, data_key, sizeof(data_key), &sealed)) != HDMS_OK)
+		(status = vault_seal(outer, "vault.key", 0, data_key, VAULT_KEY_SIZE, &sealed)) != HDMS_OK)
 		goto cleanup;
 	out = malloc(WRAPPED_SIZE + 1);
 	if (out == NULL)
@@ -188,16 +185,37 @@ vault_create(const HdmsNodeSecret *secret, HdmsBytes *wrapped, Vault **vault)
 	out[WRAPPED_SIZE] = '\0';
 	wrapped->data = out;
 	wrapped->len = WRAPPED_SIZE;
-	*vault = inner;
-	inner = NULL;
 
 cleanup:
 	OPENSSL_cleanse(outer_key, sizeof(outer_key));
-	OPENSSL_cleanse(data_key, sizeof(data_key));
 	hdms_bytes_free(&sealed);
 	vault_free(outer);
-	vault_free(inner);
 	return status;
+}
+
+HdmsStatus
+vault_create(const HdmsNodeSecret *secret, HdmsBytes *wrapped, Vault **vault)
+{
+	unsigned char data_key[VAULT_KEY_SIZE];
+	Vault	   *inner = NULL;
+	HdmsStatus	status = hdms_random(data_key, sizeof(data_key));
+
+	if (status == HDMS_OK)
+		status = vault_with_key(data_key, &inner);
+	if (status == HDMS_OK)
+		status = data_key_wrap(secret, data_key, wrapped);
+	OPENSSL_cleanse(data_key, sizeof(data_key));
+	if (status == HDMS_OK)
+		*vault = inner;
+	else
+		vault_free(inner);
+	return status;
+}
+
+HdmsStatus
+vault_rewrap(const Vault *vault, const HdmsNodeSecret *secret, HdmsBytes *wrapped)
+{
+	return data_key_wrap(secret, vault->key, wrapped);
 }
 
 HdmsStatus

@@ -25,6 +25,9 @@ typedef struct Vault Vault;
 /* A vault under a fresh data key. *wrapped: the data key under the secret, with the parameters, to be stored. */
 extern HdmsStatus vault_create(const HdmsNodeSecret *secret, HdmsBytes *wrapped, Vault **vault);
 
+/* The same data key under another secret, to be stored instead: nothing that was sealed has to be written again. */
+extern HdmsStatus vault_rewrap(const Vault *vault, const HdmsNodeSecret *secret, HdmsBytes *wrapped);
+
 /* HDMS_CANNOT_DECRYPT when the secret is not the right one (or wrapped was altered). */
 extern HdmsStatus vault_unlock(const HdmsNodeSecret *secret, const void *wrapped, size_t len, Vault **vault);
 

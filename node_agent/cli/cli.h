@@ -6,6 +6,7 @@
 #define NODE_CLI_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "hdms_node.h"
 
@@ -28,7 +29,12 @@ typedef struct Invocation
 	const char *type;
 	const char *text;
 	const char *since;
+	const char *new_passphrase_file;
+	const char *words_file;
+	const char *server;
+	const char *network;
 	bool		all;
+	bool		qr;
 	bool		json;
 } Invocation;
 
@@ -55,8 +61,13 @@ extern bool file_write(const char *path, const char *text, size_t len);
 /* Shows the result of a command to a person. result is JSON. */
 extern void result_show(const Invocation *invocation, const char *result, size_t len);
 
+/* The seed's words, numbered, some to a line. */
+extern void words_write(FILE *out, const char *words);
+
 /* The commands that are not questions to a home. They return the exit status. */
 extern int	command_init(const Invocation *invocation);
+extern int	command_kit(const Invocation *invocation);
+extern int	command_passphrase(const Invocation *invocation);
 extern int	command_service(const Invocation *invocation);
 extern int	command_export_all(const Invocation *invocation);
 

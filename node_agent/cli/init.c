@@ -15,21 +15,9 @@
 
 #include "bytes.h"
 #include "cli.h"
+#include "words.h"
 
-#define SEED_TEXT	(17 * 5 + 1)
-
-/* 16 groups of 4 hexadecimal digits, and one more of the seed's SHA-256 against slips of the pen. */
-static void
-seed_write(const unsigned char seed[32], char text[SEED_TEXT])
-{
-	unsigned char digest[HDMS_DIGEST_SIZE] = {0};
-	char	   *out = text;
-
-	(void) hdms_sha256(seed, 32, digest);
-	for (int i = 0; i < 34; i += 2)
-		out += sprintf(out, "%02x%02x%s", i < 32 ? seed[i] : digest[0], i < 32 ? seed[i + 1] : digest[1], i < 32 ? " " : "");
-	OPENSSL_cleanse(digest, sizeof(digest));
-}
+#define WORDS_PER_LINE	6
 
 static bool
 seed_save(const char *name, const char *text)
@@ -46,6 +34,18 @@ seed_save(const char *name, const char *text)
 	return close(file) == 0 && good;
 }
 
+void
+words_write(FILE *out, const char *words)
+{
+	for (int i = 1; *words != '\0'; i++)
+	{
+		int			len = (int) strcspn(words, " ");
+
+		fprintf(out, "%2d. %-9.*s%s", i, len, words, i % WORDS_PER_LINE == 0 ? "\n" : " ");
+		words += len + (words[len] != '\0');
+	}
+}
+
 /* Offers to show it. */
 static bool
 seed_show(const char *text)
@@ -57,13 +57,12 @@ seed_show(const char *text)
 	if (terminal == NULL)
 		return false;
 	setvbuf(terminal, NULL, _IONBF, 0);
-	fputs("If this device is lost, the recovery seed brings your records back. Whoever has it can act as you.\n"
+	fputs("If this device is lost, 24 words, the recovery seed, bring your records back. Whoever has them can act as you.\n"
 		  "Show it now, to write it on paper? [y/N] ", terminal);
 	wanted = fgets(answer, sizeof(answer), terminal) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 	if (wanted)
 	{
-		for (int i = 0; i < 17; i++)
-			fprintf(terminal, "%.4s%s", text + i * 5, i % 4 == 3 || i == 16 ? "\n" : " ");
+		words_write(terminal, text);
 		fputs("Press Enter when it is on paper. ", terminal);
 		(void) fgets(answer, sizeof(answer), terminal);
 
@@ -78,7 +77,7 @@ int
 command_init(const Invocation *invocation)
 {
 	unsigned char seed[32];
-	char		text[SEED_TEXT];
+	char		text[SEED_WORDS_SIZE];
 	HdmsNodeError error;
 	HdmsSuite	suite = HDMS_SUITE_P256;
 	HdmsNodeSecret secret = {0};
@@ -104,9 +103,12 @@ command_init(const Invocation *invocation)
 		complain("%s", error.message);
 		return EXIT_REFUSED;
 	}
-	seed_write(seed, text);
+	if (words_print(seed, text) != HDMS_OK)
+		text[0] = '\0';
 	OPENSSL_cleanse(seed, sizeof(seed));
-	if (invocation->seed_file != NULL)
+	if (text[0] == '\0')
+		complain("the recovery seed cannot be shown: try \"kit\"");
+	else if (invocation->seed_file != NULL)
 		kept = seed_save(invocation->seed_file, text);
 	else if (!invocation->json && isatty(STDIN_FILENO))
 		kept = seed_show(text);
@@ -117,7 +119,7 @@ command_init(const Invocation *invocation)
 	{
 		printf("The home is ready: continue with \"pair\".\n");
 		if (!kept)
-			printf("The recovery seed was not written down. Without it, a lost device means new keys at every institution.\n");
+			printf("The recovery seed was not written down (\"kit\" shows it). Without it, a lost device means new keys at every institution.\n");
 	}
 	return invocation->seed_file != NULL && !kept ? EXIT_REFUSED : EXIT_DONE;
 }

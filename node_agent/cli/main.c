@@ -35,6 +35,8 @@ static const char usage[] =
 "  policy [INSTITUTION ask|accept]              the standing rule for an institution\n"
 "  status                                       how the node is\n"
 "  retry                                        try again what \"status\" says was put aside\n"
+"  kit [--qr] [--out FILE]                      the recovery kit, to be kept apart from the device\n"
+"  passphrase [--new-passphrase-file FILE]      change the passphrase\n"
 "\n"
 "The home is $HDMS_HOME, or ~/.hdms-node, unless given. An ID is a number that the lists show, a record's UUID or a verification key.\n";
 
@@ -62,6 +64,7 @@ option_target(Invocation *invocation, const char *option)
 		{"--home", &invocation->home}, {"--passphrase-file", &invocation->passphrase_file}, {"--reason", &invocation->reason},
 		{"--suite", &invocation->suite}, {"--seed-file", &invocation->seed_file}, {"--out", &invocation->out},
 		{"--type", &invocation->type}, {"--text", &invocation->text}, {"--since", &invocation->since},
+		{"--new-passphrase-file", &invocation->new_passphrase_file},
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -81,6 +84,8 @@ arguments_read(int argc, char **argv, Invocation *invocation)
 			invocation->json = true;
 		else if (strcmp(argv[i], "--all") == 0)
 			invocation->all = true;
+		else if (strcmp(argv[i], "--qr") == 0)
+			invocation->qr = true;
 		else if (strncmp(argv[i], "--", 2) == 0)
 		{
 			target = option_target(invocation, argv[i]);
@@ -110,6 +115,7 @@ arguments_fit(const Invocation *invocation)
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
 		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
+		{"kit", 0, 0}, {"passphrase", 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -364,6 +370,10 @@ main(int argc, char **argv)
 	}
 	if (strcmp(invocation.command, "init") == 0)
 		return command_init(&invocation);
+	if (strcmp(invocation.command, "kit") == 0)
+		return command_kit(&invocation);
+	if (strcmp(invocation.command, "passphrase") == 0)
+		return command_passphrase(&invocation);
 	if (strcmp(invocation.command, "run") == 0)
 		return command_service(&invocation);
 	if (strcmp(invocation.command, "export") == 0 && invocation.all)

@@ -37,8 +37,8 @@ node frobnicate >/dev/null 2>"$work/err"; ok $(($? != 2)) "an unknown command is
 node reject 1 >/dev/null 2>"$work/err"; ok $(($? != 2)) "a rejection without a reason is a usage error"
 node_alone inbox >/dev/null 2>"$work/err"; ok $(($? != 1 || $(wc -l <"$work/err") != 1)) "without a home a command fails with one line"
 node_alone init --json --seed-file "$work/seed" >"$work/out" 2>&1; ok $? "init makes a home"
-[ "$(stat -c %a "$work/seed")" = 600 ] && [ "$(wc -w <"$work/seed")" = 17 ]; ok $? "the recovery seed is in a file for its owner alone"
-grep -q "$(cut -c1-9 "$work/seed")" "$work/out"; ok $(($? == 0)) "the seed is not printed"
+[ "$(stat -c %a "$work/seed")" = 600 ] && [ "$(wc -w <"$work/seed")" = 24 ]; ok $? "the recovery seed is in a file for its owner alone"
+grep -q "$(cut -c1-20 "$work/seed")" "$work/out"; ok $(($? == 0)) "the seed is not printed"
 printf 'wrong horse battery\n' >"$work/wrong"
 node --passphrase-file "$work/wrong" inbox >/dev/null 2>"$work/err"; ok $(($? != 1 || $(wc -l <"$work/err") != 1)) "a wrong passphrase is refused with one line"
 
@@ -47,6 +47,10 @@ node_alone pair "hdms:pair?v=1" >/dev/null 2>"$work/err"; ok $(($? != 2)) "a bro
 invite; ok $? "the institution invites"
 echo "$uri" | node_alone pair - >"$work/out" 2>"$work/err"; ok $? "pairing works without the service"
 service_start; ok $? "the service runs"
+node_alone kit --out "$work/kit"; ok $? "the kit is written beside the service, for the passphrase"
+[ "$(stat -c %a "$work/kit")" = 600 ] && [ "$(grep -oE '[0-9]+\. [a-z]+' "$work/kit" | sed 's/.*\. //' | xargs)" = "$(cat "$work/seed")" ] && grep -q "^network   $(echo "$uri" | sed -n 's/.*network=\([^&]*\).*/\1/p')" "$work/kit"
+ok $? "it has the words, and the network of the pairing code"
+node_alone kit --qr | grep -q "▀"; ok $? "and a picture for a camera"
 [ "$(stat -c %a "$home/socket")" = 600 ]; ok $? "its socket is for its owner alone"
 node_alone run >/dev/null 2>"$work/err"; ok $(($? != 1)) "a second service is refused"
 
@@ -106,7 +110,7 @@ say committed 46; hear committed; ok $? "and records go on"
 
 kill "$service"; wait "$service"; ok $? "the service ends when it is told to"
 service=
-grep -qE "7\.10|Blood|correct horse|$(cut -c1-9 "$work/seed")" "$work/service.log"; ok $(($? == 0)) "its log says nothing about health, and no secret"
+grep -qE "7\.10|Blood|correct horse|$(cut -c1-20 "$work/seed")" "$work/service.log"; ok $(($? == 0)) "its log says nothing about health, and no secret"
 node_alone verify 1 >/dev/null; ok $? "without the service the passphrase opens the home"
 
 # --- clocks, RSA, false fingerprints ---
