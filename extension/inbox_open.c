@@ -90,7 +90,7 @@ sender_key(const InboxRow *row, const HdmsMessage *message, const HdmsHistory **
 		wait_for(verdict, "the sender is not known yet");
 		return NULL;
 	}
-	key = hdms_history_find(*sender, HDMS_ROLE_SIGN, kid, head->iat);
+	key = hdms_history_sender(*sender, kid, head->iat, row->received_at);
 	if (key != NULL)
 		return key;
 	if (directory_answer(head->iss, row->received_at) == DIRECTORY_CHECKED)

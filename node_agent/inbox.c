@@ -183,7 +183,7 @@ sender_key(Arrival *arrival, const HdmsKey **key)
 	status = hdms_message_kid(&arrival->message, kid);
 	if (status != HDMS_OK)
 		return outcome_of(arrival, status);
-	*key = hdms_history_find(arrival->sender->history, HDMS_ROLE_SIGN, kid, head->iat);
+	*key = hdms_history_sender(arrival->sender->history, kid, head->iat, arrival->received / 1000);
 	if (*key != NULL)
 		return OUTCOME_DONE;
 	if (arrival->sender->fetched >= arrival->received)

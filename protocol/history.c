@@ -214,6 +214,25 @@ hdms_history_find(const HdmsHistory *history, HdmsRole role, const char *kid, in
 }
 
 const HdmsKey *
+hdms_history_sender(const HdmsHistory *history, const char *kid, int64_t iat, int64_t received)
+{
+	const HdmsKey *key = iat > 0 ? hdms_history_find(history, HDMS_ROLE_SIGN, kid, iat) : NULL;
+	int			first;
+	int			last;
+
+	if (key == NULL || find_run(history, HDMS_ROLE_SIGN, kid, &first, &last) == NULL)
+		return NULL;
+	for (int i = 0; i < history->revocation_count; i++)
+	{
+		if (strcmp(history->revocations[i].kid, kid) == 0)
+			return NULL;
+	}
+	if (last < history->length - 1 && received - HDMS_REPLACED_KEY_LIFE > history->entries[last + 1].iat)
+		return NULL;
+	return key;
+}
+
+const HdmsKey *
 hdms_history_find_ever(const HdmsHistory *history, HdmsRole role, const char *kid)
 {
 	int			first;

@@ -17,6 +17,10 @@
  *   revoked   {kid: seconds}      (optional) signatures of these keys count only before that time
  *
  * The iat must not decrease. A vrf key never changes.
+ *
+ * A revocation must not become a way to disown what one signed: so its time lies at most
+ * HDMS_REVOCATION_REACH before its entry's iat. What a notary witnessed before the revocation's time stays
+ * valid for ever; what was witnessed at or after it never counts, whoever has the key.
  */
 #ifndef HDMS_HISTORY_H
 #define HDMS_HISTORY_H
@@ -35,6 +39,8 @@ typedef enum HdmsRole
 
 #define HDMS_HISTORY_MAX_ENTRIES 256
 #define HDMS_NAME_MAX			 200	/* bytes of UTF-8 */
+#define HDMS_REVOCATION_REACH	 (INT64_C(7) * 86400)	/* seconds that a revocation reaches back from its entry */
+#define HDMS_REPLACED_KEY_LIFE	 (INT64_C(30) * 86400)	/* seconds that messages made before a key was replaced may take */
 
 typedef struct HdmsHistory HdmsHistory;
 
@@ -76,6 +82,13 @@ extern const HdmsKey *hdms_history_current(const HdmsHistory *history, HdmsRole 
  * HDMS_CLOCK_SKEW), not after a revocation. time 0 asks for the current key only. NULL otherwise.
  */
 extern const HdmsKey *hdms_history_find(const HdmsHistory *history, HdmsRole role, const char *kid, int64_t time);
+
+/*
+ * The signing key with that thumbprint, if it may have made a message that says it is from time iat and arrived at time received
+ * (seconds). A message's own time proves nothing, unlike a notary's leaf: so beyond hdms_history_find() a revoked
+ * key makes no message at all, and a replaced one none that arrives later than HDMS_REPLACED_KEY_LIFE after its successor's entry.
+ */
+extern const HdmsKey *hdms_history_sender(const HdmsHistory *history, const char *kid, int64_t iat, int64_t received);
 
 /* Any key that ever was in that role: for decryption and for audit. NULL otherwise. */
 extern const HdmsKey *hdms_history_find_ever(const HdmsHistory *history, HdmsRole role, const char *kid);

@@ -126,7 +126,7 @@ check_reuse(const HdmsHistory *history, const HdmsHistoryEntry *entry)
 	return HDMS_OK;
 }
 
-/* The claim "revoked": known keys that this entry no longer has, and times that have passed. */
+/* The claim "revoked": known keys that this entry no longer has, and times that have passed, but not long before the entry. */
 static HdmsStatus
 read_revocations(HdmsHistory *history, const HdmsHistoryEntry *entry, json_t *revoked)
 {
@@ -141,7 +141,8 @@ read_revocations(HdmsHistory *history, const HdmsHistoryEntry *entry, json_t *re
 		bool		is_known = false;
 
 		if (!hdms_is_digest_text(kid, strlen(kid)) || !json_is_integer(since) ||
-			json_integer_value(since) < 0 || json_integer_value(since) > entry->iat)
+			json_integer_value(since) < 0 || json_integer_value(since) > entry->iat ||
+			json_integer_value(since) < entry->iat - HDMS_REVOCATION_REACH)
 			return HDMS_BAD_CLAIM;
 		for (int seq = 0; seq < history->length && !is_known; seq++)
 			is_known = entry_has_key(&history->entries[seq], kid, -1);

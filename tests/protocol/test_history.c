@@ -570,6 +570,56 @@ a_revoked_key_counts_only_before_its_revocation(void **state)
 }
 
 static void
+a_revocation_does_not_reach_back_further_than_a_week(void **state)
+{
+	HdmsHistory *history = person();
+	HdmsNodeKeys keys = person_keys(SIG_B, ENC_A, VRF_A, REC_A);
+	const char *a = hdms_key_thumbprint(ec[SIG_A]);
+	const int64_t now = T0 + 3 * HDMS_REVOCATION_REACH;
+	char	   *json = NULL;
+
+	(void) state;
+	assert_int_equal(hdms_history_extend(history, &keys, ec[SIG_A], a, now - HDMS_REVOCATION_REACH - 1, now, &json), HDMS_BAD_CLAIM);
+	assert_null(json);
+	history = extended(history, keys, SIG_A, a, now - HDMS_REVOCATION_REACH, now);
+	assert_non_null(hdms_history_find(history, HDMS_ROLE_SIGN, a, now - HDMS_REVOCATION_REACH - 1));
+	assert_null(hdms_history_find(history, HDMS_ROLE_SIGN, a, now - HDMS_REVOCATION_REACH));
+	hdms_history_free(history);
+}
+
+static void
+a_message_by_a_replaced_key_must_be_from_before_and_arrive_in_time(void **state)
+{
+	const char *a = hdms_key_thumbprint(ec[SIG_A]);
+	const char *b = hdms_key_thumbprint(ec[SIG_B]);
+	HdmsHistory *history = extended(person(), person_keys(SIG_B, ENC_A, VRF_A, REC_A), SIG_A, NULL, 0, T0 + 9000);
+	const int64_t late = T0 + 9000 + HDMS_REPLACED_KEY_LIFE;
+
+	(void) state;
+	assert_non_null(hdms_history_sender(history, a, T0 + 5, T0 + 5));
+	assert_non_null(hdms_history_sender(history, a, T0 + 5, late));
+	assert_null(hdms_history_sender(history, a, T0 + 5, late + 1));
+	assert_null(hdms_history_sender(history, a, T0 + 9000 + HDMS_CLOCK_SKEW + 1, T0 + 9000 + HDMS_CLOCK_SKEW + 1));
+	assert_null(hdms_history_sender(history, a, 0, T0 + 5));
+	assert_non_null(hdms_history_sender(history, b, T0 + 9000, late + HDMS_REPLACED_KEY_LIFE));
+	assert_null(hdms_history_sender(history, hdms_key_thumbprint(ec[ENC_A]), T0 + 5, T0 + 5));
+	hdms_history_free(history);
+}
+
+static void
+a_revoked_key_makes_no_message_whatever_time_it_claims(void **state)
+{
+	const char *a = hdms_key_thumbprint(ec[SIG_A]);
+	HdmsHistory *history = extended(person(), person_keys(SIG_B, ENC_A, VRF_A, REC_A), SIG_A, a, T0 + 4000, T0 + 9000);
+
+	(void) state;
+	assert_non_null(hdms_history_find(history, HDMS_ROLE_SIGN, a, T0 + 5));
+	assert_null(hdms_history_sender(history, a, T0 + 5, T0 + 5));
+	assert_non_null(hdms_history_sender(history, hdms_key_thumbprint(ec[SIG_B]), T0 + 9000, T0 + 9000));
+	hdms_history_free(history);
+}
+
+static void
 revocations_of_unknown_or_current_keys_or_in_the_future_are_refused(void **state)
 {
 	HdmsHistory *history = person();
@@ -731,6 +781,9 @@ main(void)
 		cmocka_unit_test(a_clock_that_went_back_does_not_keep_a_node_from_rotating),
 		cmocka_unit_test(a_key_counts_from_its_entry_to_its_successors_with_the_skew_of_clocks),
 		cmocka_unit_test(a_revoked_key_counts_only_before_its_revocation),
+		cmocka_unit_test(a_revocation_does_not_reach_back_further_than_a_week),
+		cmocka_unit_test(a_message_by_a_replaced_key_must_be_from_before_and_arrive_in_time),
+		cmocka_unit_test(a_revoked_key_makes_no_message_whatever_time_it_claims),
 		cmocka_unit_test(revocations_of_unknown_or_current_keys_or_in_the_future_are_refused),
 		cmocka_unit_test(what_is_no_array_of_entries_is_refused),
 		cmocka_unit_test(white_space_around_entries_does_not_change_a_history),
