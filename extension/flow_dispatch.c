@@ -34,6 +34,7 @@ static const MessageRule rules[] = {
 	{HDMS_MSG_SILENT, true, false, false, flow_silent},
 	{HDMS_MSG_PROBE, false, true, false, flow_probe},
 	{HDMS_MSG_PROBE_REPLY, false, true, true, flow_probe_reply},
+	{HDMS_MSG_WANT, true, false, false, flow_want},
 };
 
 static FlowPlan set_delivered =

@@ -42,6 +42,9 @@ extern FlowOutcome flow_probe_reply(const FlowMessage *message, char **reason);
 /* Ends probes whose time is up. Returns the seconds until it wants to look again; 60: nothing is open. */
 extern int	flow_probe_timers(void);
 
+/* flow_want.c */
+extern FlowOutcome flow_want(const FlowMessage *message, char **reason);
+
 /* Puts the answer to a message. */
 extern void flow_answer(const FlowMessage *message, const char *type, int64 version_id, bool awaited, const HdmsBody *body);
 

@@ -30,6 +30,7 @@ static const struct
 	{HDMS_MSG_SKIP, FROM_INSTITUTION, flow_skip},
 	{HDMS_MSG_ALIVE, FROM_INSTITUTION, flow_alive},
 	{HDMS_MSG_WITHDRAWN, FROM_INSTITUTION, flow_withdrawn},
+	{HDMS_MSG_WANT, FROM_INSTITUTION, flow_want},
 };
 
 Outcome
@@ -141,6 +142,8 @@ flow_repeat(Arrival *arrival)
 			return repeat_flow(arrival);
 		case ANSWER_REFUSED:
 			return outbox_add(arrival->pairing, arrival->sender, OUT_REFUSED, arrival->message.head.jti, 0, &body, jti) ? OUTCOME_DONE : OUTCOME_FAILED;
+		case ANSWER_AGAIN:
+			return flow_act(arrival);
 	}
 	return OUTCOME_DONE;
 }

@@ -23,7 +23,8 @@ typedef enum Outcome
 /* What a duplicate of a processed message gets. Stored as a number. */
 typedef enum Answer
 {
-	ANSWER_NONE, ANSWER_ACK, ANSWER_FLOW, ANSWER_REFUSED
+	ANSWER_NONE, ANSWER_ACK, ANSWER_FLOW, ANSWER_REFUSED,
+	ANSWER_AGAIN				/* a question that changes nothing: it is answered anew */
 } Answer;
 
 /* A verified message on its way through a flow. */
@@ -61,6 +62,7 @@ extern Outcome flow_skip(Arrival *arrival);
 extern Outcome flow_alive(Arrival *arrival);
 extern Outcome flow_committed(Arrival *arrival);
 extern Outcome flow_withdrawn(Arrival *arrival);
+extern Outcome flow_want(Arrival *arrival);
 
 /* DONE, FAILED (memory, OpenSSL), or REFUSED with the status as its reason. */
 extern Outcome outcome_of(Arrival *arrival, HdmsStatus status);

@@ -141,7 +141,7 @@ bench_arrive(Bench *bench, const char *envelope)
 static const char *
 type_word(OutboxType type)
 {
-	static const char *const words[] = {"pair", "notarise", "silent", "accepted", "rejected", "ack", "refused"};
+	static const char *const words[] = {"pair", "notarise", "silent", "accepted", "rejected", "ack", "refused", "copies"};
 
 	return words[type];
 }

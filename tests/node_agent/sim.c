@@ -123,6 +123,7 @@ sim_close(Sim *sim)
 		hdms_pairing_free(&sim->invitations[i]);
 	for (size_t i = sim->mail_first; i < sim->mail_count; i++)
 		free(sim->mail[i].envelope);
+	free(sim->copies);
 	free(sim->patients);
 	free(sim->versions);
 	free(sim->invitations);

@@ -108,6 +108,7 @@ typedef struct Sim
 	size_t		mail_count;		/* the end */
 	size_t		verified_accepted;	/* "accepted" messages whose evidence verified */
 	size_t		bad_messages;	/* from patients, that did not open or verify */
+	char	   *copies;			/* the body of the newest "copies" */
 } Sim;
 
 /* network: the operator's key, taken; NULL: a fresh one. */

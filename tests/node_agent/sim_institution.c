@@ -190,6 +190,12 @@ sim_institution_act(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
 				snprintf(sim->versions[j].code, sizeof(sim->versions[j].code), "%s", body->code);
 			}
 	}
+	else if (strcmp(head->type, HDMS_MSG_COPIES) == 0)
+	{
+		free(sim->copies);
+		sim->copies = NULL;
+		MUST(hdms_body_print(HDMS_MSG_COPIES, body, &sim->copies));
+	}
 	else
 		answer_ack(sim, head);
 }
