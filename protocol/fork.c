@@ -24,15 +24,11 @@ static HdmsStatus
 verify_checkpoints(const HdmsHistory *history, const char *const texts[2], HdmsFork *fork)
 {
 	HdmsCheckpoint checkpoints[2];
-	char		log[HDMS_ORIGIN_MAX];
-	char		ledger[HDMS_ORIGIN_MAX];
 	HdmsStatus	status = hdms_checkpoint_parse(texts[0], strlen(texts[0]), &checkpoints[0]);
 
 	if (status != HDMS_OK)
 		return status;
-	hdms_log_origin(fork->node, log);
-	hdms_ledger_origin(fork->node, ledger);
-	if (strcmp(checkpoints[0].origin, log) != 0 && strcmp(checkpoints[0].origin, ledger) != 0)
+	if (!hdms_is_log_of(checkpoints[0].origin, fork->node))
 		return HDMS_BAD_CLAIM;
 	memcpy(fork->origin, checkpoints[0].origin, sizeof(fork->origin));
 	for (int i = 0; i < 2; i++)

@@ -138,6 +138,22 @@ hdms_witness_request_verify(const HdmsWitnessRequest *request, const HdmsHash se
 										  request->proof, request->count);
 }
 
+bool
+hdms_is_log_of(const char *origin, const char *node_id)
+{
+	char		expected[HDMS_ORIGIN_MAX];
+	const char *last = strrchr(origin, '/');
+	uint64_t	epoch = 1;
+
+	hdms_log_origin(node_id, expected);
+	if (strcmp(origin, expected) == 0)
+		return true;
+	if (last == NULL || hdms_note_number(last + 1, strlen(last + 1), &epoch) != HDMS_OK)
+		epoch = 1;
+	hdms_ledger_origin(node_id, (int64_t) epoch, expected);
+	return strcmp(origin, expected) == 0;
+}
+
 HdmsStatus
 hdms_checkpoint_verify_ever(const char *note, size_t len, const char *origin, const HdmsHistory *history,
 							HdmsCheckpoint *checkpoint)

@@ -37,6 +37,9 @@ extern HdmsStatus hdms_witness_request_parse(const char *text, size_t len, HdmsW
  */
 extern HdmsStatus hdms_witness_request_verify(const HdmsWitnessRequest *request, const HdmsHash seen_root);
 
+/* Whether an origin is that of a log of this node: its log as a notary, or its own log in any epoch. */
+extern bool hdms_is_log_of(const char *origin, const char *node_id);
+
 /* Verifies a checkpoint with any key that the node ever had for its logs. origin must be as expected; checkpoint may be NULL. */
 extern HdmsStatus hdms_checkpoint_verify_ever(const char *note, size_t len, const char *origin, const HdmsHistory *history,
 											  HdmsCheckpoint *checkpoint);

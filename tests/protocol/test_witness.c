@@ -54,15 +54,15 @@ tree_make(Tree *tree, const char *word)
 	}
 }
 
-/* The note of the first size leaves, signed by institution 1 as the origin says. */
+/* The note of the first size leaves, signed by institution 1: of its log as a notary, or of its own log in the epoch is_ledger. */
 static char *
-tree_note(Tree *tree, uint64_t size, bool is_ledger)
+tree_note(Tree *tree, uint64_t size, int is_ledger)
 {
 	HdmsCheckpoint checkpoint = {.size = size};
 	char	   *note = NULL;
 
 	if (is_ledger)
-		hdms_ledger_origin(fixture.institution[1].id, checkpoint.origin);
+		hdms_ledger_origin(fixture.institution[1].id, is_ledger, checkpoint.origin);
 	else
 		hdms_log_origin(fixture.institution[1].id, checkpoint.origin);
 	if (size == 0)
@@ -105,7 +105,7 @@ a_request_is_read_as_it_was_built_and_its_proof_holds(void **state)
 		HdmsHash	seen;
 		HdmsHash	other = {1};
 		HdmsWitnessRequest read;
-		char	   *note = tree_note(tree, size, false);
+		char	   *note = tree_note(tree, size, 0);
 		char	   *request = NULL;
 		int			count = 0;
 
@@ -162,7 +162,7 @@ a_request_that_is_malformed_in_any_way_is_refused(void **state)
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 300, false);
+	note = tree_note(tree, 300, 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		HdmsStatus	status;
@@ -198,7 +198,7 @@ a_request_that_no_witness_would_read_is_not_built(void **state)
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 5, false);
+	note = tree_note(tree, 5, 0);
 	assert_int_equal(hdms_witness_request_build(6, NULL, 0, note, &request), HDMS_BAD_ARGUMENT);
 	assert_int_equal(hdms_witness_request_build(0, (const HdmsHash *) proof, 1, note, &request), HDMS_BAD_ARGUMENT);
 	assert_int_equal(hdms_witness_request_build(5, (const HdmsHash *) proof, 1, note, &request), HDMS_BAD_ARGUMENT);
@@ -263,7 +263,7 @@ cosignatures_of_two_witnesses_are_put_together_and_counted(void **state)
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 300, true);
+	note = tree_note(tree, 300, 1);
 	first = cosign(note, 0, 1000);
 	second = cosign(note, 2, 2000);
 	assert_int_equal(count_cosigners(note, 0, 2), 0);
@@ -273,7 +273,7 @@ cosignatures_of_two_witnesses_are_put_together_and_counted(void **state)
 	assert_int_equal(count_cosigners(twice, 0, 2), 2);
 	assert_int_equal(count_cosigners(twice, 0, 0), 1);
 	assert_int_equal(count_cosigners(twice, 1, 1), 0);
-	hdms_ledger_origin(fixture.institution[1].id, origin);
+	hdms_ledger_origin(fixture.institution[1].id, 1, origin);
 	assert_int_equal(hdms_checkpoint_verify_ever(twice, strlen(twice), origin, fixture.institution[1].history, &checkpoint), HDMS_OK);
 	assert_int_equal(hdms_checkpoint_verify_ever(twice, strlen(twice), origin, fixture.institution[0].history, NULL), HDMS_BAD_SIGNATURE);
 	free(twice);
@@ -298,7 +298,7 @@ a_later_cosignature_of_one_witness_replaces_the_earlier_and_an_earlier_one_does_
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 300, false);
+	note = tree_note(tree, 300, 0);
 	early = cosign(note, 0, 1000);
 	late = cosign(note, 0, 3000);
 	assert_int_equal(merge(note, early, 0, &once, NULL), HDMS_OK);
@@ -333,8 +333,8 @@ what_is_no_cosignature_of_this_note_by_this_witness_is_not_taken(void **state)
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 300, false);
-	other_note = tree_note(tree, 299, false);
+	note = tree_note(tree, 300, 0);
+	other_note = tree_note(tree, 299, 0);
 	of_another_witness = cosign(note, 2, 1000);
 	of_another_note = cosign(other_note, 0, 1000);
 	right = cosign(note, 0, 1000);
@@ -377,7 +377,7 @@ a_note_takes_no_more_cosignatures_than_a_note_may_have(void **state)
 
 	(void) state;
 	tree_make(tree, "leaf");
-	note = tree_note(tree, 300, false);
+	note = tree_note(tree, 300, 0);
 	line = cosign(note, 0, 1000);
 	strcpy(full, note);
 	for (int i = 1; i < HDMS_NOTE_MAX_SIGNATURES; i++)
@@ -402,7 +402,7 @@ two_trees_of_one_size_are_evidence_that_needs_nothing_else(void **state)
 	(void) state;
 	tree_make(one, "one");
 	tree_make(two, "two");
-	for (int is_ledger = 0; is_ledger <= 1; is_ledger++)
+	for (int is_ledger = 0; is_ledger <= 2; is_ledger++)
 	{
 		notes[0] = tree_note(one, 17, is_ledger);
 		notes[1] = tree_note(two, 17, is_ledger);
@@ -442,14 +442,14 @@ what_does_not_contradict_itself_is_no_evidence(void **state)
 	(void) state;
 	tree_make(one, "one");
 	tree_make(two, "two");
-	note = tree_note(one, 17, false);
-	longer = tree_note(two, 18, false);
-	ledger = tree_note(two, 17, true);
+	note = tree_note(one, 17, 0);
+	longer = tree_note(two, 18, 0);
+	ledger = tree_note(two, 17, 1);
 	assert_int_equal(hdms_fork_print(history, HDMS_FORK_CHECKPOINTS, note, note, &file), HDMS_BAD_PROOF);
 	assert_int_equal(hdms_fork_print(history, HDMS_FORK_CHECKPOINTS, note, longer, &file), HDMS_BAD_PROOF);
 	assert_int_equal(hdms_fork_print(history, HDMS_FORK_CHECKPOINTS, note, ledger, &file), HDMS_BAD_CLAIM);
 	free(longer);
-	longer = tree_note(two, 17, false);
+	longer = tree_note(two, 17, 0);
 	assert_int_equal(hdms_fork_print(fixture.institution[0].history, HDMS_FORK_CHECKPOINTS, note, longer, &file), HDMS_BAD_CLAIM);
 	assert_int_equal(hdms_fork_print(fixture.patient.history, HDMS_FORK_CHECKPOINTS, note, longer, &file), HDMS_BAD_CLAIM);
 	assert_null(file);
@@ -505,6 +505,33 @@ receipts_for_two_requests_with_one_tag_are_evidence(void **state)
 }
 
 static void
+only_a_nodes_own_logs_are_its_logs(void **state)
+{
+	const char *id = fixture.institution[1].id;
+	char		origin[HDMS_ORIGIN_MAX];
+	char		longer[HDMS_ORIGIN_MAX + 16];
+
+	(void) state;
+	hdms_log_origin(id, origin);
+	assert_true(hdms_is_log_of(origin, id));
+	assert_false(hdms_is_log_of(origin, fixture.institution[0].id));
+	for (int64_t epoch = 1; epoch < 20; epoch += 9)
+	{
+		hdms_ledger_origin(id, epoch, origin);
+		assert_true(hdms_is_log_of(origin, id));
+		assert_false(hdms_is_log_of(origin, fixture.institution[0].id));
+	}
+	hdms_ledger_origin(id, 1, origin);
+	snprintf(longer, sizeof(longer), "%s/1", origin);
+	assert_false(hdms_is_log_of(longer, id));
+	snprintf(longer, sizeof(longer), "%s/02", origin);
+	assert_false(hdms_is_log_of(longer, id));
+	snprintf(longer, sizeof(longer), "%s/", origin);
+	assert_false(hdms_is_log_of(longer, id));
+	assert_false(hdms_is_log_of("", id));
+}
+
+static void
 a_file_that_is_no_evidence_is_refused(void **state)
 {
 	static const char *const files[] = {
@@ -535,6 +562,7 @@ main(void)
 		cmocka_unit_test(two_trees_of_one_size_are_evidence_that_needs_nothing_else),
 		cmocka_unit_test(what_does_not_contradict_itself_is_no_evidence),
 		cmocka_unit_test(receipts_for_two_requests_with_one_tag_are_evidence),
+		cmocka_unit_test(only_a_nodes_own_logs_are_its_logs),
 		cmocka_unit_test(a_file_that_is_no_evidence_is_refused),
 	};
 
