@@ -120,7 +120,7 @@ collect_committed(RecordEvidence *loaded)
 		const StoredVersion *stored = &loaded->versions[i];
 
 		if (stored->is_committed)
-			versions[count++] = (HdmsEvidenceVersion) {stored->state, stored->acceptance, stored->request, stored->receipt};
+			versions[count++] = (HdmsEvidenceVersion) {stored->state, stored->acceptance, stored->request, stored->receipt, NULL};
 	}
 	loaded->evidence.versions = versions;
 	loaded->evidence.version_count = count;

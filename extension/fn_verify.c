@@ -138,7 +138,7 @@ static void
 check_late_version(Checks *checks, const StoredVersion *stored)
 {
 	HdmsEvidence evidence = checks->loaded->evidence;
-	HdmsEvidenceVersion only = {stored->state, stored->acceptance, stored->request, stored->receipt};
+	HdmsEvidenceVersion only = {stored->state, stored->acceptance, stored->request, stored->receipt, NULL};
 
 	if (evidence.network == NULL || evidence.issuer == NULL || evidence.patient == NULL || evidence.admission == NULL)
 		return;

@@ -168,6 +168,61 @@ check_time(const VersionParts *version)
 	return version->time <= version->request.commit.accept_until ? HDMS_OK : HDMS_TOO_LATE;
 }
 
+/* That the institution says it erased the version that the request was about, and no other. */
+static HdmsStatus
+check_erased(const Checker *checker, VersionParts *version)
+{
+	HdmsTombstone tombstone;
+	HdmsStatus	status = hdms_request_peek(version->text->request, strlen(version->text->request), &version->request);
+
+	if (status != HDMS_OK
+		|| (status = hdms_tombstone_verify(version->text->tombstone, strlen(version->text->tombstone), checker->evidence->issuer, 0,
+										   &tombstone)) != HDMS_OK)
+		return status;
+	if (strcmp(tombstone.sub, hdms_history_node_id(checker->evidence->patient)) != 0)
+		return HDMS_BAD_CHAIN;
+	if (!hdms_tombstone_names(&tombstone, version->request.commit.vk))
+		return HDMS_DIGEST_MISMATCH;
+	memcpy(version->state.vk, version->request.commit.vk, sizeof(version->state.vk));
+	memcpy(version->state.iss, tombstone.iss, sizeof(version->state.iss));
+	memcpy(version->state.sub, tombstone.sub, sizeof(version->state.sub));
+	memcpy(version->state.record, tombstone.record, sizeof(version->state.record));
+	return HDMS_OK;
+}
+
+/* The tag of a later version is made from the verification key before it; that of a first one from a seed that is gone with the state. */
+static HdmsStatus
+check_erased_chain(const Checker *checker, const VersionParts *version)
+{
+	unsigned char tag[HDMS_DIGEST_SIZE];
+	HdmsStatus	status;
+
+	if (hdms_history_kind(checker->evidence->issuer) != HDMS_INSTITUTION || hdms_history_kind(checker->evidence->patient) != HDMS_PERSON)
+		return HDMS_BAD_CHAIN;
+	if (version->number == 1)
+		return HDMS_OK;
+	if (!checker->has_prev || strcmp(version->state.record, checker->prev.record) != 0)
+		return HDMS_BAD_CHAIN;
+	if ((status = hdms_tag_next(checker->prev.vk, tag)) != HDMS_OK)
+		return status;
+	return hdms_equal(version->request.commit.tag, tag, sizeof(tag)) ? HDMS_OK : HDMS_BAD_CHAIN;
+}
+
+/* What can still be said of a version without its state. */
+static void
+check_erased_version(Checker *checker, VersionParts *version)
+{
+	int64_t		number = version->number;
+
+	if (checked(checker, number, "erased", check_erased(checker, version))
+		&& checked(checker, number, "chain", check_erased_chain(checker, version))
+		&& checked(checker, number, "request", check_request(checker, version))
+		&& checked(checker, number, "receipt", check_receipt(checker, version)))
+		checked(checker, number, "time", check_time(version));
+	checker->has_prev = version->state.vk[0] != '\0';
+	checker->prev = version->state;
+}
+
 /* The checks of one version, in order, up to the first that fails. */
 static void
 check_version(Checker *checker, size_t index)
@@ -180,7 +235,7 @@ check_version(Checker *checker, size_t index)
 	memset(&version, 0, sizeof(version));
 	version.number = number;
 	version.text = text;
-	if (text->state == NULL || text->acceptance == NULL || text->request == NULL || text->receipt == NULL)
+	if ((text->state == NULL && text->tombstone == NULL) || text->acceptance == NULL || text->request == NULL || text->receipt == NULL)
 	{
 		checked(checker, number, "state", HDMS_BAD_FORMAT);
 		checker->has_prev = false;
@@ -194,6 +249,11 @@ check_version(Checker *checker, size_t index)
 		version.time = 1;
 		if (hdms_request_peek(text->request, strlen(text->request), &peeked) == HDMS_OK && peeked.iat > 0)
 			version.time = peeked.iat;
+	}
+	if (text->state == NULL)
+	{
+		check_erased_version(checker, &version);
+		return;
 	}
 
 	if (checked(checker, number, "state", check_state(checker, &version))

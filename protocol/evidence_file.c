@@ -69,8 +69,8 @@ version_array(const HdmsEvidence *evidence)
 	{
 		const HdmsEvidenceVersion *version = &evidence->versions[i];
 
-		if (json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "state", version->state,
-												   "acceptance", version->acceptance, "request", version->request,
+		if (json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", version->state != NULL ? "state" : "tombstone",
+												   version->state != NULL ? version->state : version->tombstone, "acceptance", version->acceptance, "request", version->request,
 												   "receipt", version->receipt)) != 0)
 		{
 			json_decref(array);
@@ -80,10 +80,27 @@ version_array(const HdmsEvidence *evidence)
 	return array;
 }
 
+/* The record that a version is of, as it says itself. */
+static HdmsStatus
+record_of(const HdmsEvidenceVersion *version, char record[37])
+{
+	HdmsState	state;
+	HdmsTombstone tombstone;
+	HdmsStatus	status;
+
+	if (version->state != NULL)
+		status = hdms_state_parse(version->state, strlen(version->state), true, &state);
+	else
+		status = hdms_tombstone_peek(version->tombstone, strlen(version->tombstone), &tombstone);
+	if (status == HDMS_OK)
+		memcpy(record, version->state != NULL ? state.record : tombstone.record, 37);
+	return status;
+}
+
 HdmsStatus
 hdms_evidence_print(const HdmsEvidence *evidence, char **json)
 {
-	HdmsState	first;
+	char		record[37];
 	char	   *jwk_text = NULL;
 	json_t	   *jwk = NULL;
 	json_t	   *histories = NULL;
@@ -99,10 +116,11 @@ hdms_evidence_print(const HdmsEvidence *evidence, char **json)
 	{
 		const HdmsEvidenceVersion *version = &evidence->versions[i];
 
-		if (version->state == NULL || version->acceptance == NULL || version->request == NULL || version->receipt == NULL)
+		if ((version->state == NULL && version->tombstone == NULL) || version->acceptance == NULL || version->request == NULL
+			|| version->receipt == NULL)
 			return HDMS_BAD_ARGUMENT;
 	}
-	if ((status = hdms_state_parse(evidence->versions[0].state, strlen(evidence->versions[0].state), true, &first)) != HDMS_OK
+	if ((status = record_of(&evidence->versions[0], record)) != HDMS_OK
 		|| (status = hdms_key_to_jwk(evidence->network, false, &jwk_text)) != HDMS_OK
 		|| (status = hdms_claims_parse(jwk_text, strlen(jwk_text), &jwk)) != HDMS_OK)
 		goto cleanup;
@@ -113,7 +131,7 @@ hdms_evidence_print(const HdmsEvidence *evidence, char **json)
 						  hdms_history_node_id(evidence->patient), history_array(evidence->patient));
 	if (histories == NULL)
 		goto cleanup;
-	root = json_pack("{s:i, s:O, s:s, s:O, s:s, s:O, s:O}", "hdms_evidence", 1, "network", jwk, "record", first.record,
+	root = json_pack("{s:i, s:O, s:s, s:O, s:s, s:O, s:O}", "hdms_evidence", 1, "network", jwk, "record", record,
 					 "histories", histories, "admission", evidence->admission, "notaries", lists, "versions", versions);
 	if (root != NULL)
 		status = hdms_claims_print(root, json);
@@ -165,7 +183,8 @@ read_versions(EvidenceFile *file)
 		HdmsEvidenceVersion *version = &file->versions[i];
 
 		if (json_object_size(item) != 4
-			|| hdms_claims_string(item, "state", &version->state) != HDMS_OK
+			|| (hdms_claims_string(item, "state", &version->state) != HDMS_OK
+				&& hdms_claims_string(item, "tombstone", &version->tombstone) != HDMS_OK)
 			|| hdms_claims_string(item, "acceptance", &version->acceptance) != HDMS_OK
 			|| hdms_claims_string(item, "request", &version->request) != HDMS_OK
 			|| hdms_claims_string(item, "receipt", &version->receipt) != HDMS_OK)
@@ -178,12 +197,12 @@ read_versions(EvidenceFile *file)
 static HdmsStatus
 check_record(const EvidenceFile *file)
 {
-	HdmsState	first;
-	HdmsStatus	status = hdms_state_parse(file->versions[0].state, strlen(file->versions[0].state), true, &first);
+	char		record[37];
+	HdmsStatus	status = record_of(&file->versions[0], record);
 
 	if (status != HDMS_OK)
 		return status;
-	return strcmp(first.record, file->record) == 0 ? HDMS_OK : HDMS_BAD_CHAIN;
+	return strcmp(record, file->record) == 0 ? HDMS_OK : HDMS_BAD_CHAIN;
 }
 
 static HdmsStatus
@@ -321,9 +340,9 @@ hdms_evidence_verify_file(const char *json, size_t len, const char *fingerprint,
 		|| (status = reported(report, arg, "record", check_record(&file))) != HDMS_OK)
 		goto cleanup;
 	state = file.versions[file.version_count - 1].state;
-	if (content != NULL && (status = hdms_state_content(state, strlen(state), &newest)) != HDMS_OK)
+	if (content != NULL && state != NULL && (status = hdms_state_content(state, strlen(state), &newest)) != HDMS_OK)
 		goto cleanup;
-	if (content != NULL)
+	if (content != NULL && state != NULL)
 		*content = newest;
 	if (record != NULL)
 		memcpy(record, file.record, 37);

@@ -21,6 +21,7 @@
 #define HDMS_TYP_NOTARISE	"hdms-notarise+jwt"
 #define HDMS_TYP_REJECTION	"hdms-rejection+jwt"
 #define HDMS_TYP_SKIP		"hdms-skip+jwt"
+#define HDMS_TYP_TOMBSTONE	"hdms-tombstone+jwt"
 #define HDMS_TYP_KEYS		"hdms-keys+jwt"
 #define HDMS_TYP_ADMISSION	"hdms-admission+jwt"
 #define HDMS_TYP_NOTARIES	"hdms-notaries+jwt"

@@ -368,7 +368,7 @@ fixture_evidence(const Fixture *fixture, const FixtureVersion *versions, size_t 
 	for (size_t i = 0; i < count; i++)
 		parts[i] = (HdmsEvidenceVersion)
 	{
-		versions[i].sd_jwt, versions[i].acceptance, versions[i].request, versions[i].receipt
+		versions[i].sd_jwt, versions[i].acceptance, versions[i].request, versions[i].receipt, NULL
 	};
 	memset(evidence, 0, sizeof(*evidence));
 	evidence->network = fixture->network;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "forge.h"
+#include "tombstone.h"
 
 #define VERSIONS 3
 
@@ -629,6 +630,92 @@ the_request_names_the_acceptance_that_is_shown(void **unused)
 	free(altered.acceptance);
 }
 
+/* The fixture's institution says that it erased versions, by their verification keys. */
+static char *
+make_tombstone(const char *const *vks, size_t count)
+{
+	static HdmsTombstone tombstone;
+	char	   *jws = NULL;
+
+	memset(&tombstone, 0, sizeof(tombstone));
+	strcpy(tombstone.iss, fixture.institution[0].id);
+	strcpy(tombstone.sub, fixture.patient.id);
+	strcpy(tombstone.record, versions[0].state.record);
+	strcpy(tombstone.reason, HDMS_ERASED_RETENTION_OVER);
+	tombstone.iat = fixture.now;
+	tombstone.vk_count = count;
+	for (size_t i = 0; i < count; i++)
+		strcpy(tombstone.vks[i], vks[i]);
+	FIXTURE_OK(hdms_tombstone_sign(&tombstone, fixture.institution[0].key[HDMS_ROLE_SIGN], &jws));
+	return jws;
+}
+
+/* Puts the tombstone in the place of the states of versions first to last. */
+static HdmsStatus
+verify_erased(const char *tombstone, int first, int last, Report *report)
+{
+	HdmsEvidenceVersion parts[8];
+	HdmsEvidence evidence;
+	HdmsBytes	content = {0};
+	char		record[37] = "";
+	char	   *json = NULL;
+	HdmsStatus	status;
+
+	fixture_evidence(&fixture, versions, VERSIONS, parts, &evidence);
+	for (int i = first; i <= last; i++)
+	{
+		parts[i].state = NULL;
+		parts[i].tombstone = tombstone;
+	}
+	FIXTURE_OK(hdms_evidence_print(&evidence, &json));
+	memset(report, 0, sizeof(*report));
+	status = hdms_evidence_verify_file(json, strlen(json), hdms_key_thumbprint(fixture.network), report_line, report, record, &content);
+	if (status == HDMS_OK)
+	{
+		assert_string_equal(record, versions[0].state.record);
+		assert_true((content.data == NULL) == (last == VERSIONS - 1));
+	}
+	hdms_bytes_wipe(&content);
+	free(json);
+	return status;
+}
+
+static void
+an_erased_records_evidence_is_its_tombstone_and_what_the_notary_saw(void **unused)
+{
+	const char *const vks[] = {versions[0].state.vk, versions[1].state.vk, versions[2].state.vk};
+	const char *const others[] = {versions[0].state.vk, versions[2].state.vk, fixture.patient.id};
+	char	   *tombstone = make_tombstone(vks, 3);
+	char	   *other = make_tombstone(others, 3);
+	char	   *forged;
+	Report		report;
+
+	(void) unused;
+	assert_int_equal(verify_erased(tombstone, 0, 2, &report), HDMS_OK);
+	assert_non_null(strstr(report.text, "3 erased ok\n3 chain ok\n3 request ok\n3 receipt ok\n3 time ok\n0 record ok\n"));
+	assert_null(strstr(report.text, "state"));
+	assert_int_equal(verify_erased(tombstone, 1, 1, &report), HDMS_OK);
+	assert_non_null(strstr(report.text, "2 erased ok\n2 chain ok\n"));
+	assert_non_null(strstr(report.text, "3 state ok\n3 chain ok\n"));
+
+	assert_int_equal(verify_erased(other, 0, 2, &report), HDMS_DIGEST_MISMATCH);
+	assert_non_null(strstr(report.text, "1 erased ok"));
+	assert_non_null(strstr(report.text, "2 erased digest-mismatch"));
+	forged = forge_altered(tombstone, strlen(tombstone), "reason", "\"other\"", fixture.institution[1].key[HDMS_ROLE_SIGN], HDMS_TYP_TOMBSTONE);
+	assert_int_equal(verify_erased(forged, 0, 2, &report), HDMS_UNKNOWN_KEY);
+	free(forged);
+	forged = forge_altered(tombstone, strlen(tombstone), "sub", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+						   fixture.institution[0].key[HDMS_ROLE_SIGN], HDMS_TYP_TOMBSTONE);
+	assert_int_equal(verify_erased(forged, 0, 2, &report), HDMS_BAD_CHAIN);
+	free(forged);
+	forged = forge_altered(tombstone, strlen(tombstone), "record", "\"0198c1f0-0000-7000-8000-000000000001\"",
+						   fixture.institution[0].key[HDMS_ROLE_SIGN], HDMS_TYP_TOMBSTONE);
+	assert_int_equal(verify_erased(forged, 1, 2, &report), HDMS_BAD_CHAIN);
+	free(forged);
+	free(tombstone);
+	free(other);
+}
+
 static void
 hostile_files_are_refused_without_harm(void **unused)
 {
@@ -669,6 +756,7 @@ main(void)
 		cmocka_unit_test(a_leaf_is_for_this_request_and_tag_in_the_drawn_notarys_log),
 		cmocka_unit_test(keys_count_as_they_were_at_the_leafs_time),
 		cmocka_unit_test(the_request_names_the_acceptance_that_is_shown),
+		cmocka_unit_test(an_erased_records_evidence_is_its_tombstone_and_what_the_notary_saw),
 		cmocka_unit_test(hostile_files_are_refused_without_harm),
 	};
 
