@@ -137,6 +137,23 @@ is_node_status(const char *word)
 	return strcmp(word, "pending") == 0 || strcmp(word, "active") == 0 || strcmp(word, "frozen") == 0;
 }
 
+static void
+add_log(HdmsText *text, const HdmsNodeEntry *entry)
+{
+	hdms_text_add(text, ",\"log\":{\"index\":");
+	hdms_text_add_integer(text, entry->log_index);
+	hdms_text_add(text, ",\"checkpoint\":");
+	hdms_text_add_json(text, entry->checkpoint);
+	hdms_text_add(text, ",\"proof\":[");
+	for (int i = 0; i < entry->proof_count; i++)
+	{
+		hdms_text_add(text, i == 0 ? "\"" : ",\"");
+		hdms_text_add_base64url(text, entry->proof[i], sizeof(HdmsHash));
+		hdms_text_add(text, "\"");
+	}
+	hdms_text_add(text, "]}");
+}
+
 HdmsStatus
 hdms_wire_node_print(const HdmsNodeEntry *entry, char **json)
 {
@@ -149,8 +166,42 @@ hdms_wire_node_print(const HdmsNodeEntry *entry, char **json)
 	hdms_text_add(&text, "\",\"history\":");
 	add_source(&text, entry->history, HDMS_JSON_ARRAY);
 	add_optional(&text, "admission", entry->admission);
+	if (entry->checkpoint != NULL)
+		add_log(&text, entry);
 	hdms_text_add(&text, "}");
 	return hdms_text_take(&text, json);
+}
+
+/* The member "log", where there is one. */
+static HdmsStatus
+read_log(const json_t *object, HdmsNodeEntry *entry)
+{
+	const json_t *log = json_object_get(object, "log");
+	const json_t *list = json_object_get(log, "proof");
+	const json_t *element;
+	size_t		index;
+	HdmsStatus	status;
+
+	if (log == NULL)
+		return HDMS_OK;
+	if (!json_is_object(log) || !json_is_array(list) || json_array_size(list) > HDMS_MERKLE_MAX_PROOF || json_object_get(log, "index") == NULL)
+		return HDMS_BAD_CLAIM;
+	status = hdms_wire_integer(log, "index", INT64_MAX, 0, &entry->log_index);
+	if (status == HDMS_OK)
+		status = hdms_wire_string(log, "checkpoint", &entry->checkpoint);
+	if (status != HDMS_OK)
+		return status;
+	entry->proof = calloc(json_array_size(list) + 1, sizeof(HdmsHash));
+	if (entry->proof == NULL)
+		return HDMS_OUT_OF_MEMORY;
+	json_array_foreach(list, index, element)
+	{
+		if (!json_is_string(element)
+			|| hdms_base64url_read(json_string_value(element), json_string_length(element), entry->proof[index], sizeof(HdmsHash)) != HDMS_OK)
+			return HDMS_BAD_CLAIM;
+	}
+	entry->proof_count = (int) json_array_size(list);
+	return HDMS_OK;
 }
 
 HdmsStatus
@@ -168,6 +219,8 @@ hdms_wire_node_parse(const char *json, size_t len, HdmsNodeEntry *entry)
 		status = hdms_wire_source(json, len, "history", HDMS_JSON_ARRAY, &result.history);
 	if (status == HDMS_OK)
 		status = hdms_wire_optional_string(object, "admission", &result.admission);
+	if (status == HDMS_OK)
+		status = read_log(object, &result);
 	json_decref(object);
 	if (status != HDMS_OK)
 	{
@@ -183,6 +236,8 @@ hdms_wire_node_free(HdmsNodeEntry *entry)
 {
 	free(entry->history);
 	free(entry->admission);
+	free(entry->checkpoint);
+	free(entry->proof);
 	*entry = (HdmsNodeEntry) {0};
 }
 

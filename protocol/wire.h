@@ -8,6 +8,7 @@
 #define HDMS_WIRE_H
 
 #include "claims.h"
+#include "merkle.h"
 
 /* An envelope on its way. Strings are owned by whoever filled the struct. */
 typedef struct HdmsParcel
@@ -55,12 +56,19 @@ extern HdmsStatus hdms_wire_registration_print(const HdmsRegistration *registrat
 extern HdmsStatus hdms_wire_registration_parse(const char *json, size_t len, HdmsRegistration *registration);
 extern void hdms_wire_registration_free(HdmsRegistration *registration);
 
-/* GET /v1/nodes/{id}: {"status": "pending"|"active"|"frozen", "history": [...], "admission": JWS or absent} */
+/*
+ * GET /v1/nodes/{id}: {"status": "pending"|"active"|"frozen", "history": [...], "admission": JWS or absent,
+ * "log": {"index", "checkpoint", "proof": [hashes]} or absent}: where the newest entry of the history is in the directory's log
+ */
 typedef struct HdmsNodeEntry
 {
 	char		status[16];
 	char	   *history;
 	char	   *admission;
+	char	   *checkpoint;		/* NULL: without "log" */
+	int64_t		log_index;
+	HdmsHash   *proof;
+	int			proof_count;
 } HdmsNodeEntry;
 
 extern HdmsStatus hdms_wire_node_print(const HdmsNodeEntry *entry, char **json);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "directory_sequencer.h"
 #include "migrate.h"
 #include "network_key.h"
 #include "notary_list.h"
@@ -184,7 +185,7 @@ admit_locked(PGconn *conn, const HdmsKey *network, const char *node, bool notary
 	values[1] = admission;
 	values[2] = notary ? "true" : "false";
 	values[3] = now;
-	ok = query_do(conn, "UPDATE hdms_server.nodes SET status = 'active', admission = $2, notary = $3::bool, changed = $4::int8 WHERE id = $1", 4, values)
+	ok = query_do(conn, "UPDATE hdms_server.nodes SET status = 'active', admission = $2, notary = $3::bool, changed = $4::int8, unlogged = true WHERE id = $1", 4, values)
 		&& announce_and_commit(conn, node);
 
 cleanup:
@@ -200,7 +201,8 @@ admin_admit(const Config *config, const char *node, bool notary)
 	PGconn	   *conn = network != NULL ? connect_ready(config) : NULL;
 	PGresult   *row = conn != NULL ? lock_node(conn, node) : NULL;
 	bool		ok = row != NULL && admit_locked(conn, network, node, notary, row)
-		&& notary_list_refresh(conn, network, config->notary_list_max_age, wall_seconds()) != NOTARY_LIST_FAILED;
+		&& notary_list_refresh(conn, network, config->notary_list_max_age, wall_seconds()) != NOTARY_LIST_FAILED
+		&& directory_sequence(conn, network, NULL, wall_seconds());
 
 	if (ok)
 	{

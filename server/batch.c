@@ -238,6 +238,7 @@ run_rounds(Batch *batch)
 	batch_mailbox_send_rest(batch);
 	send_node_loads(batch);
 	send_list_loads(batch);
+	batch_log_send(batch);
 	pipeline_send(batch->pipeline, STATEMENT_COMMIT, 0, NULL);
 	status = pipeline_run(batch->pipeline);
 	if (status != PIPELINE_OK)
@@ -245,7 +246,7 @@ run_rounds(Batch *batch)
 	read_meta(batch);
 	batch_mailbox_settle(batch);
 	batch_register_read(batch);
-	if (!batch_mailbox_read(batch) || !read_node_loads(batch) || !read_list_loads(batch))
+	if (!batch_mailbox_read(batch) || !read_node_loads(batch) || !read_list_loads(batch) || !batch_log_read(batch))
 		return PIPELINE_BUSY;
 	return PIPELINE_OK;
 }

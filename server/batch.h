@@ -60,6 +60,7 @@ typedef struct Batch
 	int			lists_result;
 	int			newest_result;
 	int			written_lists_result;
+	int			own_result[BATCH_MAX];	/* of operations with a statement of their own */
 } Batch;
 
 /* Runs a batch whose operations are filled in. After anything but PIPELINE_OK nothing was done, except when the connection was lost in the commit. */
@@ -76,6 +77,9 @@ extern void batch_mailbox_settle(Batch *batch);	/* after the meta data was read 
 extern bool batch_mailbox_read(Batch *batch);
 extern void batch_mailbox_undo(Batch *batch);	/* gives back what was reserved */
 extern void batch_mailbox_free(Batch *batch);
+
+extern void batch_log_send(Batch *batch);
+extern bool batch_log_read(Batch *batch);
 
 extern bool batch_has_registrations(const Batch *batch);
 extern PipelineStatus batch_register(Batch *batch); /* several round trips inside the open transaction; sends the writes */

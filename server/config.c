@@ -60,6 +60,8 @@ static const Setting settings[] = {
 	{"rate_burst", SETTING_NUMBER, FIELD(rate_burst), "10000", 1, 10000000, true, false},
 	{"institution_rate_per_second", SETTING_NUMBER, FIELD(institution_rate_per_second), "2000", 1, 1000000, true, false},
 	{"institution_rate_burst", SETTING_NUMBER, FIELD(institution_rate_burst), "20000", 1, 10000000, true, false},
+	{"log_rate_per_second", SETTING_NUMBER, FIELD(log_rate_per_second), "200", 1, 1000000, true, false},
+	{"log_rate_burst", SETTING_NUMBER, FIELD(log_rate_burst), "20000", 1, 10000000, true, false},
 	{"registrations_per_minute", SETTING_NUMBER, FIELD(registrations_per_minute), "120", 1, 1000000, true, false},
 	{"notary_list_max_age", SETTING_SECONDS, FIELD(notary_list_max_age), "30d", 60, 3650 * DAY, true, false},
 	{"log_level", SETTING_LEVEL, FIELD(log_level), "info", 0, 0, true, false},

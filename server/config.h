@@ -35,6 +35,8 @@ typedef struct Config
 	int64_t		rate_burst;
 	int64_t		institution_rate_per_second;
 	int64_t		institution_rate_burst;
+	int64_t		log_rate_per_second;	/* questions about logs, for each client address */
+	int64_t		log_rate_burst;
 	int64_t		registrations_per_minute;	/* for each client address */
 	int64_t		notary_list_max_age;	/* seconds */
 	LogLevel	log_level;

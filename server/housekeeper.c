@@ -36,6 +36,8 @@ struct Housekeeper
 	pthread_cond_t wanted;
 	bool		stopping;
 	bool		lists_wanted;
+	bool		directory_wanted;
+	SeenCheckpoint shown;		/* by a node; generation 0: none since the last round */
 	size_t		seen_count;
 	char		seen[SEEN_MAX][HDMS_DIGEST_TEXT + 1];	/* pending institutions that were heard of */
 };
@@ -179,13 +181,27 @@ housekeeper_wait(Housekeeper *housekeeper, bool *lists_wanted, bool *stopping)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += ROUND_MS / 1000;
 	pthread_mutex_lock(&housekeeper->lock);
-	while (!housekeeper->stopping && !housekeeper->lists_wanted
+	while (!housekeeper->stopping && !housekeeper->lists_wanted && !housekeeper->directory_wanted
 		   && pthread_cond_timedwait(&housekeeper->wanted, &housekeeper->lock, &until) == 0)
 		;
 	*lists_wanted = *lists_wanted || housekeeper->lists_wanted;
 	housekeeper->lists_wanted = false;
+	housekeeper->directory_wanted = false;
 	*stopping = housekeeper->stopping;
 	pthread_mutex_unlock(&housekeeper->lock);
+}
+
+/* Brings the directory's log up to date, and looks at what a node showed of it. */
+static bool
+sequence_directory(Housekeeper *housekeeper, PGconn *conn)
+{
+	SeenCheckpoint shown;
+
+	pthread_mutex_lock(&housekeeper->lock);
+	shown = housekeeper->shown;
+	housekeeper->shown.generation = 0;
+	pthread_mutex_unlock(&housekeeper->lock);
+	return directory_sequence(conn, housekeeper->network, &shown, wall_seconds());
 }
 
 /* One round. False when the connection is of no use any more. */
@@ -195,6 +211,8 @@ housekeeper_round(Housekeeper *housekeeper, PGconn *conn, bool *lists_wanted, in
 	bool		locked = false;
 	bool		ok = true;
 
+	if (!sequence_directory(housekeeper, conn))
+		return false;
 	if (*lists_wanted)
 	{
 		ok = notary_list_refresh(conn, housekeeper->network, (*housekeeper->config)->notary_list_max_age, wall_seconds()) != NOTARY_LIST_FAILED;
@@ -305,6 +323,28 @@ housekeeper_look_at_lists(Housekeeper *housekeeper)
 {
 	pthread_mutex_lock(&housekeeper->lock);
 	housekeeper->lists_wanted = true;
+	pthread_cond_signal(&housekeeper->wanted);
+	pthread_mutex_unlock(&housekeeper->lock);
+}
+
+void
+housekeeper_look_at_directory(Housekeeper *housekeeper)
+{
+	pthread_mutex_lock(&housekeeper->lock);
+	housekeeper->directory_wanted = true;
+	pthread_cond_signal(&housekeeper->wanted);
+	pthread_mutex_unlock(&housekeeper->lock);
+}
+
+void
+housekeeper_was_shown(Housekeeper *housekeeper, const SeenCheckpoint *shown)
+{
+	SeenCheckpoint *kept = &housekeeper->shown;
+
+	pthread_mutex_lock(&housekeeper->lock);
+	if (shown->generation > kept->generation || (shown->generation == kept->generation && shown->size > kept->size))
+		*kept = *shown;
+	housekeeper->directory_wanted = true;
 	pthread_cond_signal(&housekeeper->wanted);
 	pthread_mutex_unlock(&housekeeper->lock);
 }

@@ -6,7 +6,7 @@
 #define HDMS_SERVER_HOUSEKEEPER_H
 
 #include "config.h"
-#include "key.h"
+#include "directory_sequencer.h"
 
 typedef struct Housekeeper Housekeeper;
 
@@ -18,5 +18,11 @@ extern void housekeeper_saw_pending(Housekeeper *housekeeper, const char *node);
 
 /* Asks for a look at the list of notaries, now. */
 extern void housekeeper_look_at_lists(Housekeeper *housekeeper);
+
+/* Asks for what was registered to be put into the directory's log, now. */
+extern void housekeeper_look_at_directory(Housekeeper *housekeeper);
+
+/* Somebody showed a checkpoint of the directory's log, signed by the network key: does the log still have what it promised? */
+extern void housekeeper_was_shown(Housekeeper *housekeeper, const SeenCheckpoint *shown);
 
 #endif

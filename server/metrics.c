@@ -37,6 +37,8 @@ static const struct
 	[COUNTER_NODES_REGISTERED] = {"hdms_nodes_registered_total", "Nodes registered for the first time"},
 	[COUNTER_NODES_FROZEN] = {"hdms_nodes_frozen_total", "Nodes frozen because of contradicting histories"},
 	[COUNTER_NOTARY_LISTS_SIGNED] = {"hdms_notary_lists_signed_total", "Lists of notaries signed by this process"},
+	[COUNTER_DIRECTORY_LOG_RESTARTS] = {"hdms_directory_log_restarts_total", "Times that this process began a new generation of the directory's log because leaves were lost"},
+	[COUNTER_LOG_TILES_SERVED] = {"hdms_log_tiles_served_total", "Tiles and checkpoints that were asked for and handed out"},
 };
 
 static const struct
@@ -52,6 +54,7 @@ static const struct
 	[GAUGE_MAILBOX_BYTES] = {"hdms_mailbox_bytes", "Bytes in all mailboxes, counted now and then by one of the processes"},
 	[GAUGE_MAILBOX_ENVELOPES] = {"hdms_mailbox_envelopes", "Envelopes in all mailboxes, counted now and then by one of the processes"},
 	[GAUGE_NODE_CACHE_ENTRIES] = {"hdms_node_cache_entries", "Nodes held in memory"},
+	[GAUGE_DIRECTORY_LOG_SIZE] = {"hdms_directory_log_size", "Leaves of the directory's log, as this process wrote it last"},
 };
 
 static const char *const failure_names[AUTHENTICATION_COUNT] = {

@@ -10,6 +10,7 @@
 #define HDMS_SERVER_OPERATION_H
 
 #include "admission.h"
+#include "log_tree.h"
 #include "wire.h"
 
 #define EPOCH_SIZE		64		/* with the final NUL, as in wire.h */
@@ -19,6 +20,9 @@ typedef enum OperationKind
 	OPERATION_PING,				/* nothing but the nonce, and whether the database answers */
 	OPERATION_LOAD_NODE,
 	OPERATION_LOAD_LIST,		/* a list of notaries */
+	OPERATION_LOAD_ENTRY,		/* of the directory, with its proof from the log */
+	OPERATION_LOAD_CHECKPOINT,	/* of a log */
+	OPERATION_LOAD_TILE,
 	OPERATION_REGISTER,
 	OPERATION_PUT,
 	OPERATION_MAILBOX			/* acknowledge, fetch, or both */
@@ -47,6 +51,20 @@ typedef struct NodeRow
 	char	   *history;
 	char	   *admission;
 } NodeRow;
+
+/* The directory's entry of a node. Strings are malloc'ed and may be NULL. */
+typedef struct NodeEntry
+{
+	bool		exists;
+	NodeStatus	status;
+	char	   *history;
+	char	   *admission;
+	char	   *checkpoint;		/* NULL: the newest entry is not in the log yet */
+	int64_t		size;
+	int64_t		index;			/* of the newest entry */
+	HdmsHash	proof[HDMS_MERKLE_MAX_PROOF];
+	int			proof_count;	/* -1: none */
+} NodeEntry;
 
 typedef enum VoucherState
 {
@@ -113,6 +131,20 @@ struct Operation
 		NodeRegistration *registration;
 		struct
 		{
+			const char *id;
+			NodeEntry  *found;
+		}			entry;
+		struct
+		{
+			const char *name;
+			int			level;
+			uint64_t	index;
+			char	   *data;	/* a note or a tile; NULL: there is none */
+			size_t		len;
+			int64_t		size;	/* leaves of the checkpoint, or width of the tile */
+		}			log;
+		struct
+		{
 			const HdmsParcel *parcels;
 			HdmsPutResult *results; /* as many; those with a status already are left alone */
 			size_t		count;
@@ -139,5 +171,6 @@ struct Operation
 };
 
 extern void node_row_free(NodeRow *row);
+extern void node_entry_free(NodeEntry *entry);
 
 #endif

@@ -62,6 +62,15 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_LISTS] = "SELECT lists.digest, jws, iat FROM unnest($1::text[]) AS wanted (digest)"
 	" JOIN hdms_server.notary_lists AS lists ON lists.digest = wanted.digest",
 	[STATEMENT_NEWEST_LIST] = "SELECT digest, jws, iat FROM hdms_server.notary_lists ORDER BY iat DESC, seq DESC LIMIT 1",
+	[STATEMENT_NODE_ENTRY] = "SELECT nodes.status, nodes.history, nodes.admission, nodes.entries, nodes.logged_entries, nodes.log_index,"
+	" log.note, log.size, path.level::int8, path.index, path.data"
+	" FROM hdms_server.nodes LEFT JOIN hdms_server.log_checkpoints AS log ON log.log = 'directory' AND nodes.log_index < log.size"
+	" LEFT JOIN LATERAL (SELECT tiles.level, tiles.index, tiles.data FROM generate_series(0, 6) AS at (level)"
+	" CROSS JOIN LATERAL (VALUES (nodes.log_index >> 8 * (at.level + 1)), ((log.size - 1) >> 8 * (at.level + 1))) AS place (index)"
+	" JOIN hdms_server.log_tiles AS tiles ON tiles.log = 'directory' AND tiles.level = at.level::int2 AND tiles.index = place.index) AS path ON true"
+	" WHERE nodes.id = $1::text",
+	[STATEMENT_LOG_CHECKPOINT] = "SELECT note, size FROM hdms_server.log_checkpoints WHERE log = $1::text",
+	[STATEMENT_LOG_TILE] = "SELECT data, width::int8 FROM hdms_server.log_tiles WHERE log = $1::text AND level = $2::int8::int2 AND index = $3::int8",
 	[STATEMENT_LOCK_NODES] = QUERY_LOCK_NODES,
 	[STATEMENT_CLAIM_VOUCHERS] = "INSERT INTO hdms_server.vouchers_used AS used (issuer, jti, node, expires)"
 	" SELECT DISTINCT ON (issuer, jti) issuer, jti, node, expires FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[])"
@@ -72,7 +81,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	" FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int4[], $6::text[], $7::text[], $8::bool[])"
 	" AS n (id, kind, name, history, entries, status, admission, notary)"
 	" ON CONFLICT (id) DO UPDATE SET history = EXCLUDED.history, entries = EXCLUDED.entries, status = EXCLUDED.status,"
-	" admission = EXCLUDED.admission, notary = EXCLUDED.notary, changed = EXCLUDED.changed",
+	" admission = EXCLUDED.admission, notary = EXCLUDED.notary, changed = EXCLUDED.changed, unlogged = true",
 	[STATEMENT_WRITE_LISTS] = "INSERT INTO hdms_server.notary_lists (digest, jws, iat) SELECT DISTINCT ON (digest) digest, jws, iat"
 	" FROM unnest($1::text[], $2::text[], $3::int8[]) AS list (digest, jws, iat) ORDER BY digest ON CONFLICT (digest) DO NOTHING RETURNING digest",
 	[STATEMENT_ANNOUNCE_NODES] = "SELECT pg_notify('hdms_nodes', id) FROM unnest($1::text[]) AS n (id)",

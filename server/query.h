@@ -15,6 +15,7 @@
 #define QUERY_LOCK_MIGRATE		1
 #define QUERY_LOCK_NOTARIES		2
 #define QUERY_LOCK_HOUSEKEEPING	3
+#define QUERY_LOCK_DIRECTORY	4
 
 /* Locks nodes ($1: array of ids) against other changes until the transaction ends, always in the same order. */
 #define QUERY_LOCK_NODES \

@@ -132,6 +132,13 @@ request_reply_text(Request *request, int status, const char *content_type, char 
 }
 
 void
+request_cache(Request *request, const char *how)
+{
+	MHD_del_response_header(request->response, "Cache-Control", "no-store");
+	MHD_add_response_header(request->response, "Cache-Control", how);
+}
+
+void
 request_reply_json(Request *request, int status, char *text)
 {
 	request_reply_text(request, status, "application/json", text, text != NULL ? strlen(text) : 0);

@@ -75,6 +75,9 @@ extern void request_submit_with(Request *request, RequestStep next, void (*compl
 extern void request_reply_json(Request *request, int status, char *text);
 extern void request_reply_text(Request *request, int status, const char *content_type, char *text, size_t len);
 
+/* Lets what was replied be kept by caches; without it, nothing is. */
+extern void request_cache(Request *request, const char *how);
+
 /* Replies with problem details. detail may be NULL. */
 extern void request_problem(Request *request, int status, const char *word, const char *detail);
 extern void request_problem_later(Request *request, int status, const char *word, const char *detail, int64_t retry_after);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jwe.h"
+#include "note.h"
 #include "routes.h"
 
 #define KIB	1024
@@ -22,6 +23,9 @@ static const Route routes[] = {
 	{ROUTE_PUT_MANY, "put_many", "POST", "/v1/envelopes", 8 * MIB + 128 * KIB, JSON_TYPE, route_put_many},
 	{ROUTE_MAILBOX, "mailbox", "GET", "/v1/mailbox", 0, NULL, route_mailbox},
 	{ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/v1/mailbox/ack", MIB, JSON_TYPE, route_acknowledge},
+	{ROUTE_DIRECTORY_CHECKPOINT, "directory_checkpoint", "GET", "/v1/log/directory/checkpoint", 0, NULL, route_directory_checkpoint},
+	{ROUTE_DIRECTORY_SHOWN, "directory_shown", "POST", "/v1/log/directory/checkpoint", HDMS_NOTE_MAX, "text/plain", route_directory_shown},
+	{ROUTE_DIRECTORY_TILE, "directory_tile", "GET", "/v1/log/directory/tile/*", 0, NULL, route_directory_tile},
 	{ROUTE_HEALTH, "health", "GET", "/healthz", 0, NULL, route_health},
 };
 
@@ -54,6 +58,16 @@ path_matches(const char *pattern, const char *path, size_t len, RouteMatch *matc
 			match->ids[ids++][HDMS_DIGEST_TEXT] = '\0';
 			path += HDMS_DIGEST_TEXT;
 			pattern += 2;
+		}
+		else if (pattern[0] == '*')
+		{
+			size_t		rest = (size_t) (end - path);
+
+			if (rest == 0 || rest >= sizeof(match->rest))
+				return false;
+			memcpy(match->rest, path, rest);
+			match->rest[rest] = '\0';
+			return true;
 		}
 		else if (path == end || *path++ != *pattern++)
 			return false;

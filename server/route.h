@@ -22,6 +22,9 @@ typedef enum RouteId
 	ROUTE_PUT_MANY,
 	ROUTE_MAILBOX,
 	ROUTE_ACKNOWLEDGE,
+	ROUTE_DIRECTORY_CHECKPOINT,
+	ROUTE_DIRECTORY_SHOWN,
+	ROUTE_DIRECTORY_TILE,
 	ROUTE_HEALTH,
 	ROUTE_UNKNOWN,				/* no such path, or a method that the path does not have */
 	ROUTE_COUNT
@@ -34,7 +37,7 @@ typedef struct Route
 	RouteId		id;
 	const char *name;			/* for metrics and logs */
 	const char *method;
-	const char *path;			/* "{}" stands for a digest in base64url */
+	const char *path;			/* "{}" stands for a digest in base64url, a "*" at the end for anything */
 	size_t		body_max;		/* bytes; 0: no body */
 	const char *content_type;	/* of the body; NULL: does not matter */
 	void		(*begin) (Request *request);	/* in an HTTP thread, when the body is there */
@@ -47,6 +50,7 @@ typedef struct RouteMatch
 	bool		path_known;		/* only the method is wrong */
 	const char *allow;			/* then: the methods it has */
 	char		ids[2][HDMS_DIGEST_TEXT + 1];
+	char		rest[96];		/* what "*" stood for */
 } RouteMatch;
 
 extern void route_find(const char *method, const char *path, size_t path_len, RouteMatch *match);

@@ -303,28 +303,37 @@ static void
 reply_node(Request *request)
 {
 	static const char *const words[] = {[NODE_PENDING] = "pending", [NODE_ACTIVE] = "active", [NODE_FROZEN] = "frozen"};
-	NodeRow    *row = request->operation.node.row;
+	NodeEntry  *found = request->state;
 	HdmsNodeEntry entry = {0};
 	char	   *json = NULL;
 
-	request->operation.node.row = NULL;
 	if (request_operation_failed(request))
-	{
-		node_row_free(row);
 		return;
-	}
-	if (row == NULL)
+	if (!found->exists)
 	{
 		request_problem(request, 404, "unknown-node", "there is no such node");
 		return;
 	}
-	snprintf(entry.status, sizeof(entry.status), "%s", words[row->status]);
-	entry.history = row->history;
-	entry.admission = row->admission;
+	snprintf(entry.status, sizeof(entry.status), "%s", words[found->status]);
+	entry.history = found->history;
+	entry.admission = found->admission;
+	if (found->proof_count >= 0)
+	{
+		entry.checkpoint = found->checkpoint;
+		entry.log_index = found->index;
+		entry.proof = found->proof;
+		entry.proof_count = found->proof_count;
+	}
 	if (hdms_wire_node_print(&entry, &json) != HDMS_OK)
 		json = NULL;
-	node_row_free(row);
 	request_reply_json(request, 200, json);
+}
+
+static void
+entry_free(Request *request)
+{
+	node_entry_free(request->state);
+	free(request->state);
 }
 
 static void
@@ -335,9 +344,16 @@ load_node(Request *request)
 		authenticate_refuse(request, AUTHENTICATION_PENDING);
 		return;
 	}
-	request->operation.kind = OPERATION_LOAD_NODE;
-	request->operation.node.id = request->match.ids[0];
-	request->operation.node.row = NULL;
+	request->state = calloc(1, sizeof(NodeEntry));
+	if (request->state == NULL)
+	{
+		request_problem(request, 500, "internal-error", NULL);
+		return;
+	}
+	request->free_state = entry_free;
+	request->operation.kind = OPERATION_LOAD_ENTRY;
+	request->operation.entry.id = request->match.ids[0];
+	request->operation.entry.found = request->state;
 	request_submit(request, reply_node);
 }
 

@@ -17,6 +17,11 @@ extern void route_notaries(Request *request);
 extern void route_notaries_by_digest(Request *request);
 extern void route_health(Request *request);
 
+/* route_log.c */
+extern void route_directory_checkpoint(Request *request);
+extern void route_directory_shown(Request *request);
+extern void route_directory_tile(Request *request);
+
 /* route_session.c */
 extern void route_sessions(Request *request);
 

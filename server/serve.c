@@ -40,6 +40,7 @@ on_node_changed(void *context, const char *node)
 
 	node_cache_forget(server->nodes, node);
 	usage_forget(server->usage, node);
+	housekeeper_look_at_directory(server->housekeeper);
 }
 
 static void

@@ -277,7 +277,7 @@ static HdmsStatus
 use_the_directory(void)
 {
 	static const char registration_json[] = "{\"history\":[],\"voucher\":\"x\",\"admission\":\"y\",\"notaries\":[\"a\",\"b\"]}";
-	static const char node_json[] = "{\"status\":\"active\",\"history\":[],\"admission\":\"y\"}";
+	static const char node_json[] = "{\"status\":\"active\",\"history\":[],\"admission\":\"y\",\"log\":{\"index\":1,\"checkpoint\":\"x\",\"proof\":[]}}";
 	static const char network_json[] = "{\"network\":{},\"notaries\":\"x\"}";
 	static const char session_json[] = "{\"session\":\"s\",\"secret\":\"x\",\"expires\":1}";
 	HdmsRegistration registration = {0};

@@ -360,6 +360,35 @@ a_node_entry_has_one_of_three_statuses(void **state)
 }
 
 static void
+a_node_entry_says_where_it_is_in_the_log(void **state)
+{
+	static const char *const bad[] = {"[]", "{}", "{\"index\":1,\"checkpoint\":\"x\"}", "{\"index\":-1,\"checkpoint\":\"x\",\"proof\":[]}",
+		"{\"index\":1,\"checkpoint\":\"\",\"proof\":[]}", "{\"checkpoint\":\"x\",\"proof\":[]}",
+		"{\"index\":1,\"checkpoint\":\"x\",\"proof\":[1]}", "{\"index\":1,\"checkpoint\":\"x\",\"proof\":[\"abc\"]}"};
+	HdmsHash	proof[2] = {{1}, {2}};
+	HdmsNodeEntry sent = {.status = "active", .history = (char *) "[]", .checkpoint = (char *) "a\nb\n", .log_index = 77, .proof = proof, .proof_count = 2};
+	HdmsNodeEntry got = {0};
+	char	   *json = NULL;
+	char		text[300];
+
+	(void) state;
+	assert_int_equal(hdms_wire_node_print(&sent, &json), HDMS_OK);
+	assert_int_equal(hdms_wire_node_parse(json, strlen(json), &got), HDMS_OK);
+	assert_string_equal(got.checkpoint, "a\nb\n");
+	assert_int_equal(got.log_index, 77);
+	assert_int_equal(got.proof_count, 2);
+	assert_memory_equal(got.proof, proof, sizeof(proof));
+	hdms_wire_node_free(&got);
+	free(json);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		snprintf(text, sizeof(text), "{\"status\":\"active\",\"history\":[],\"log\":%s}", bad[i]);
+		assert_int_equal(hdms_wire_node_parse(text, strlen(text), &got), HDMS_BAD_CLAIM);
+		assert_null(got.proof);
+	}
+}
+
+static void
 the_network_is_a_key_and_a_list(void **state)
 {
 	char	   *json = NULL;
@@ -477,6 +506,7 @@ main(void)
 		cmocka_unit_test(a_registration_keeps_its_history_byte_for_byte),
 		cmocka_unit_test(text_that_is_not_an_array_is_not_printed_as_a_history),
 		cmocka_unit_test(a_node_entry_has_one_of_three_statuses),
+		cmocka_unit_test(a_node_entry_says_where_it_is_in_the_log),
 		cmocka_unit_test(the_network_is_a_key_and_a_list),
 		cmocka_unit_test(a_session_has_an_id_a_secret_and_an_end),
 		cmocka_unit_test(a_problem_tells_its_word_detail_and_the_server_s_time),
