@@ -20,8 +20,8 @@ my $sql = all(glob('extension/sql/*.sql'));
 my %function = names($sql, qr/CREATE (?:OR REPLACE )?FUNCTION hdms\.([a-z_]+)/);
 my %view = names($sql, qr/CREATE (?:OR REPLACE )?VIEW hdms\.([a-z_]+)/);
 my %setting = names(slurp('extension/settings.c'), qr/"hdms\.([a-z_]+)"/);
-# Names of hosts and files, not of objects.
-my %other = map { $_ => 1 } qw(example conf);
+# Names of hosts, files and logs (hdms.v1/...), not of objects.
+my %other = map { $_ => 1 } qw(example conf v);
 
 for my $page (sort keys %page)
 {
