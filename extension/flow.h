@@ -65,4 +65,15 @@ extern int	flow_timers(void);
 extern void event_write(const char *kind, const char *record, int64 version_id, const char *patient_ref,
 						const char *source_id, const char *status, const char *reason);
 
+/* The same with what ledger_evidence_digest() made of the bytes that a version ended with, HDMS_DIGEST_SIZE bytes or NULL. */
+extern void event_write_evidence(const char *kind, const char *record, int64 version_id, const char *patient_ref,
+								 const char *source_id, const char *status, const char *reason, const unsigned char *evidence);
+
+/*
+ * A change of a patient's binding. The newest such event of a patient tells what hdms_internal.patients must say of
+ * status and node_id, so each of the worker's changes of these two columns needs one. node_id may be NULL: none.
+ */
+extern void event_write_binding(const char *kind, const char *patient_ref, const char *node_id, const char *status,
+								const char *reason);
+
 #endif

@@ -147,7 +147,9 @@ suspend(const FlowMessage *message, const Invitation *invitation, char **reason)
 	{
 		flow_run(&suspend_patient, flow_text(invitation->patient_ref));
 		flow_run(&close_invitations, flow_text(invitation->patient_ref));
-		event_write("pairing_conflict", NULL, 0, invitation->patient_ref, NULL, "suspended", "a second device used the invitation");
+		event_write_binding("pairing_conflict", invitation->patient_ref,
+							invitation->patient_node[0] != '\0' ? invitation->patient_node : NULL, "suspended",
+							"a second device used the invitation");
 	}
 	return refuse_pairing(message, NULL, "used", "The invitation was used by another device.", reason);
 }
@@ -192,7 +194,7 @@ bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory 
 	flow_run(&bind_patient, flow_text(invitation->patient_ref), flow_text(message->head->iss), flow_text(status),
 			 flow_text(confirm ? code : NULL));
 	flow_run(&use_invitation, flow_text(invitation->id), flow_text(message->head->iss));
-	event_write("paired", NULL, 0, invitation->patient_ref, NULL, status, NULL);
+	event_write_binding("paired", invitation->patient_ref, message->head->iss, status, NULL);
 	flow_timers_soon();			/* what waited for the patient may go */
 	answer_paired(message, invitation, confirm);
 	return FLOW_DONE;

@@ -14,6 +14,7 @@
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_version.h"
+#include "ledger_digest.h"
 #include "node.h"
 #include "notarisation.h"
 #include "outbox.h"
@@ -223,12 +224,14 @@ commit_version(const FlowMessage *message, const StoredVersion *stored, const Ve
 	bool		is_overtaken = row->version <= row->committed;
 	const char *status = is_overtaken ? "superseded" : "committed";
 	const char *reason = is_overtaken ? "late" : NULL;
+	unsigned char digest[HDMS_DIGEST_SIZE];
 
 	flow_run(&store_evidence, flow_int64(row->id), flow_text(status), flow_text(evidence->request.aud),
 			 flow_int64(evidence->leaf.time_ms), flow_text(body->acceptance), flow_text(body->request),
 			 flow_text(body->receipt), flow_text(reason));
 	outbox_drop(row->id, NULL);
-	version_event(row, status, reason);
+	ledger_evidence_digest(row->vk, stored->state_text, body->acceptance, body->request, body->receipt, digest);
+	version_event_evidence(row, status, reason, digest);
 	if (!is_overtaken)
 		make_current(stored);
 }

@@ -92,6 +92,12 @@ version_event(const VersionRow *version, const char *status, const char *reason)
 }
 
 void
+version_event_evidence(const VersionRow *version, const char *status, const char *reason, const unsigned char *evidence)
+{
+	event_write_evidence("status", version->record, version->id, version->patient_ref, version->source_id, status, reason, evidence);
+}
+
+void
 version_end(const VersionRow *version, const char *status, const char *reason)
 {
 	flow_run(&end_version, flow_int64(version->id), flow_text(status), flow_text(reason));

@@ -38,6 +38,9 @@ extern bool version_is_open(const VersionRow *version);
 /* Writes the event that a version has this status now. */
 extern void version_event(const VersionRow *version, const char *status, const char *reason);
 
+/* The same where the version ended: evidence as in event_write_evidence(). */
+extern void version_event_evidence(const VersionRow *version, const char *status, const char *reason, const unsigned char *evidence);
+
 /* Ends an open version without evidence ("rejected", "expired"): status, event, the next version's turn. */
 extern void version_end(const VersionRow *version, const char *status, const char *reason);
 

@@ -19,8 +19,8 @@
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_audit);
 
-/* Issuing writes a row, too: past the planner, like the record itself. */
-static InsertTarget audit = {"audit", 10, {"id", "at", "login", "role", "actor", "action", "record", "version_id", "patient_ref", "purpose"}, InvalidOid, {0}};
+/* The worker moves rows from here to the trail, and promises them in the node's log. Issuing writes a row, too: past the planner, like the record itself. */
+static InsertTarget audit = {"audit_queue", 10, {"id", "at", "login", "role", "actor", "action", "record", "version_id", "patient_ref", "purpose"}, InvalidOid, {0}};
 
 void
 audit_write(const char *action, const pg_uuid_t *record, int64 version_id, text *patient_ref, text *purpose)
@@ -29,7 +29,7 @@ audit_write(const char *action, const pg_uuid_t *record, int64 version_id, text 
 	bool		nulls[10] = {0};
 
 	PreventCommandIfReadOnly("INSERT");
-	values[0] = Int64GetDatum(insert_next_id("audit_id_seq"));
+	values[0] = Int64GetDatum(insert_next_id("audit_queue_id_seq"));
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[2] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	values[3] = CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));

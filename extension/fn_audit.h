@@ -10,7 +10,7 @@
 #include "utils/uuid.h"
 
 /*
- * Writes one row, in the caller's transaction. record, patient_ref and purpose may be NULL, version_id 0.
+ * Writes one row into the queue of the trail, in the caller's transaction. record, patient_ref and purpose may be NULL, version_id 0.
  */
 extern void audit_write(const char *action, const pg_uuid_t *record, int64 version_id, text *patient_ref, text *purpose);
 

@@ -1,11 +1,42 @@
 /*
  * ledger_log.c
  *		This node's own log: a promise of every event and of every row of the audit trail.
+ *
+ * An entry is written by the transaction whose rows it covers, so it exists if and only if they do. Checkpoints are
+ * signed some seconds apart, after that transaction is durable: a signature for each of the worker's transactions
+ * would cost more than all else that is done for the log.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "utils/timestamp.h"
+
+#include "flow_inside.h"
+#include "ledger_audit.h"
 #include "ledger_log.h"
 #include "node.h"
+#include "settings.h"
+#include "transaction.h"
+
+#define AUDIT_EVERY_MS	1000
+
+static FlowPlan insert_entry =
+FLOW_PLAN("INSERT INTO hdms_internal.ledger_entries (index, leaf, kind, first_id, last_id, salt)"
+		  " SELECT coalesce((SELECT max(e.index) FROM hdms_internal.ledger_entries e), -1) + 1, $1, $2, $3, $4, $5",
+		  BYTEAOID, TEXTOID, INT8OID, INT8OID, BYTEAOID);
+
+/* An entry to be written. */
+typedef struct LedgerEntry
+{
+	int64		first_id;
+	int64		last_id;
+	unsigned char salt[LEDGER_SALT_SIZE];
+	unsigned char leaf[LEDGER_LEAF_SIZE];
+} LedgerEntry;
+
+static bool has_grown = true;	/* since the last checkpoint; at the start nobody knows */
+static TimestampTz audit_at;
+static TimestampTz checkpoint_at;
 
 static void
 ledger_origin(char origin[HDMS_ORIGIN_MAX])
@@ -24,4 +55,80 @@ MerkleLog *
 ledger_log_tree(void)
 {
 	return &ledger_log;
+}
+
+/* The entry for some rows of the last result. */
+static void
+entry_make(LedgerKind kind, uint64 first, uint64 count, int64 now, LedgerEntry *entry)
+{
+	unsigned char digest[HDMS_DIGEST_SIZE];
+
+	entry->first_id = row_int64(first, 1);
+	entry->last_id = row_int64(first + count - 1, 1);
+	if (entry->last_id - entry->first_id + 1 != (int64) count)
+		elog(ERROR, "the new rows of %s have ids with gaps", ledger_kind_word(kind));
+	flow_require(hdms_random(entry->salt, sizeof(entry->salt)), "making a salt");
+	ledger_digest_rows(kind, entry->salt, SPI_tuptable, first, count, digest);
+	ledger_leaf_write(now, kind, digest, entry->leaf);
+}
+
+void
+ledger_log_rows(LedgerKind kind, uint64 count)
+{
+	uint64		entry_count = (count + LEDGER_ENTRY_ROWS - 1) / LEDGER_ENTRY_ROWS;
+	LedgerEntry *entries = palloc(sizeof(LedgerEntry) * Max(entry_count, 1));
+	int64		now = node_now_ms();
+
+	for (uint64 i = 0; i < entry_count; i++)
+		entry_make(kind, i * LEDGER_ENTRY_ROWS, Min(LEDGER_ENTRY_ROWS, count - i * LEDGER_ENTRY_ROWS), now, &entries[i]);
+	flow_rows_free();
+	for (uint64 i = 0; i < entry_count; i++)
+		flow_run(&insert_entry, flow_bytes(entries[i].leaf, LEDGER_LEAF_SIZE), flow_text(ledger_kind_word(kind)),
+				 flow_int64(entries[i].first_id), flow_int64(entries[i].last_id), flow_bytes(entries[i].salt, LEDGER_SALT_SIZE));
+	has_grown = has_grown || count > 0;
+	pfree(entries);
+}
+
+static void
+sign_checkpoint(void)
+{
+	transaction_begin("signing a checkpoint of the node's own log");
+	(void) merkle_log_sign(&ledger_log);
+	transaction_commit();
+	has_grown = false;
+}
+
+static TimestampTz
+in_milliseconds(int64 milliseconds)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+}
+
+void
+ledger_move(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= audit_at)
+	{
+		bool		more = ledger_audit_move();
+
+		audit_at = more ? 0 : in_milliseconds(AUDIT_EVERY_MS);
+	}
+	if (has_grown && now >= checkpoint_at)
+	{
+		sign_checkpoint();
+		checkpoint_at = in_milliseconds(setting_checkpoint_interval * INT64CONST(1000));
+	}
+}
+
+long
+ledger_timeout(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		timeout = TimestampDifferenceMilliseconds(now, audit_at);
+
+	if (has_grown)
+		timeout = Min(timeout, TimestampDifferenceMilliseconds(now, checkpoint_at));
+	return timeout;
 }

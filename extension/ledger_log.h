@@ -10,9 +10,23 @@
 
 #include "postgres.h"
 
+#include "ledger_digest.h"
 #include "merkle_log.h"
 
 /* The tree, for publishing it and for witnesses. Its origin: hdms_ledger_origin(). */
 extern MerkleLog *ledger_log_tree(void);
+
+/*
+ * Writes the entries for the rows of the last result, which this transaction inserted: ids without gaps, ascending, and
+ * the columns of the kind. Frees the result.
+ */
+extern void ledger_log_rows(LedgerKind kind, uint64 count);
+
+/*
+ * What is done now and then, in transactions of its own: the audit trail is moved out of its queue, a checkpoint is signed where the
+ * log has grown. Milliseconds until it wants to be called again.
+ */
+extern void ledger_move(void);
+extern long ledger_timeout(void);
 
 #endif

@@ -26,6 +26,7 @@ int			setting_accept_within = 30 * 86400;
 int			setting_expiry_grace = 3600;
 int			setting_probe_patience = 60;
 int			setting_resend_interval = 600;
+int			setting_checkpoint_interval = 10;
 
 static const struct config_enum_entry key_suites[] = {
 	{"P-256", KEY_SUITE_P256, false},
@@ -90,5 +91,7 @@ settings_define(void)
 				   &setting_probe_patience, 1);
 	define_seconds("hdms.resend_interval", "How long to wait for an answer before a message is put again the first time.",
 				   &setting_resend_interval, 1);
+	define_seconds("hdms.checkpoint_interval", "How often the node's own log is signed while it grows.",
+				   &setting_checkpoint_interval, 1);
 	MarkGUCPrefixReserved("hdms");
 }

@@ -32,6 +32,7 @@ extern int	setting_accept_within;
 extern int	setting_expiry_grace;
 extern int	setting_probe_patience;
 extern int	setting_resend_interval;
+extern int	setting_checkpoint_interval;
 
 extern void settings_define(void);
 

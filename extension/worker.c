@@ -34,6 +34,7 @@
 #include "inbox.h"
 #include "join.h"
 #include "keyring.h"
+#include "ledger_log.h"
 #include "node.h"
 #include "outbox.h"
 #include "outbox_delivery.h"
@@ -225,6 +226,7 @@ worker_round(void)
 		run_timers();
 		more = issue_records() || more;
 		outbox_expire();
+		ledger_move();
 		lookups_move();
 		mail_move();
 	}
@@ -291,6 +293,7 @@ nap_length(void)
 		nap = shorter(nap, TimestampDifferenceMilliseconds(now, timers_at));
 		nap = shorter(nap, inbox_timeout());
 		nap = shorter(nap, outbox_delivery_timeout());
+		nap = shorter(nap, ledger_timeout());
 	}
 
 	/* Something that is due and cannot be done now, such as while backing off, must not make this spin. */

@@ -48,7 +48,7 @@ RESET ROLE;
 -- Each function that changes something or shows content, called once by a person.
 CREATE FUNCTION pg_temp.audited(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	last bigint := coalesce((SELECT max(id) FROM hdms_internal.audit), 0);
+	last bigint := coalesce((SELECT max(id) FROM hdms.audit), 0);
 	result text;
 BEGIN
 	EXECUTE statement;

@@ -222,10 +222,15 @@ CREATE TABLE hdms_internal.events (
 	patient_ref text,
 	source_id text,
 	status text,
-	reason text
+	reason text,
+	node_id text,						-- of a binding: the node that the patient has from then on
+	evidence bytea						-- of a version that ended with signatures: a digest of them
 );
+CREATE INDEX events_record ON hdms_internal.events (record) WHERE record IS NOT NULL;
+CREATE INDEX events_binding ON hdms_internal.events (patient_ref, id) WHERE record IS NULL AND status IS NOT NULL;
 
-CREATE TABLE hdms_internal.audit (
+-- Who did and read what. Backends write into the queue; the worker moves rows that are committed, and gives them gapless ids.
+CREATE TABLE hdms_internal.audit_queue (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	login text NOT NULL,				-- session_user
@@ -237,6 +242,20 @@ CREATE TABLE hdms_internal.audit (
 	patient_ref text,
 	purpose text
 );
+
+CREATE TABLE hdms_internal.audit (
+	id bigint PRIMARY KEY,
+	at timestamptz NOT NULL,
+	login text NOT NULL,
+	role text NOT NULL,
+	actor text,
+	action text NOT NULL,
+	record uuid,
+	version_id bigint,
+	patient_ref text,
+	purpose text
+);
+CREATE INDEX audit_patient_ref ON hdms_internal.audit (patient_ref, id);
 
 -- The notary's log: entries, complete and last partial tiles of hashes (levels 0, 1, 2 ... of 8 tree levels each), checkpoints.
 CREATE TABLE hdms_internal.log_entries (

@@ -17,6 +17,7 @@ SELECT pg_extension_config_dump('hdms_internal.processed', '');
 SELECT pg_extension_config_dump('hdms_internal.refusals', '');
 SELECT pg_extension_config_dump('hdms_internal.probes', '');
 SELECT pg_extension_config_dump('hdms_internal.events', '');
+SELECT pg_extension_config_dump('hdms_internal.audit_queue', '');
 SELECT pg_extension_config_dump('hdms_internal.audit', '');
 SELECT pg_extension_config_dump('hdms_internal.log_entries', '');
 SELECT pg_extension_config_dump('hdms_internal.log_tiles', '');
@@ -29,7 +30,7 @@ SELECT pg_extension_config_dump('hdms_internal.issue_queue_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.outbox_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.inbox_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.refusals_id_seq', '');
-SELECT pg_extension_config_dump('hdms_internal.audit_id_seq', '');
+SELECT pg_extension_config_dump('hdms_internal.audit_queue_id_seq', '');
 
 COMMENT ON TABLE hdms_internal.node IS 'What this database is in the network: one row';
 COMMENT ON TABLE hdms_internal.peers IS 'Other nodes and their key histories as pinned';
@@ -49,6 +50,7 @@ COMMENT ON TABLE hdms_internal.processed IS 'Ids of messages that were acted upo
 COMMENT ON TABLE hdms_internal.refusals IS 'Envelopes that were refused for good: why, never what was inside';
 COMMENT ON TABLE hdms_internal.probes IS 'Questions to notaries that a device reported as silent';
 COMMENT ON TABLE hdms_internal.events IS 'What became of records, in commit order';
+COMMENT ON TABLE hdms_internal.audit_queue IS 'Rows of the audit trail that the worker has not moved to it yet';
 COMMENT ON TABLE hdms_internal.audit IS 'Who did and read what, when and for what purpose';
 COMMENT ON TABLE hdms_internal.log_entries IS 'The notary''s log: its leaves and the requests behind them';
 COMMENT ON TABLE hdms_internal.log_tiles IS 'The notary''s log: hashes, 256 to a tile';

@@ -27,6 +27,7 @@ INSERT INTO hdms_internal.processed (jti, iss, expires_at) VALUES (gen_random_uu
 INSERT INTO hdms_internal.refusals (transport, reason) VALUES ('t', 'r');
 INSERT INTO hdms_internal.probes (version_id, notary, asked_by, probe, deadline) VALUES (1, 'n', gen_random_uuid(), gen_random_uuid(), 'infinity');
 INSERT INTO hdms_internal.events (id, kind) VALUES (1, 'status');
+INSERT INTO hdms_internal.audit (id, at, login, role, action) VALUES (1, now(), 'l', 'r', 'a');
 INSERT INTO hdms_internal.log_entries (index, leaf, tag, request_digest, request) VALUES (0, '\x01', '\x02', '\x03', 'q');
 INSERT INTO hdms_internal.log_tiles (level, index, hashes) VALUES (0, 0, '\x01');
 INSERT INTO hdms_internal.log_checkpoints (size, note) VALUES (1, 'n');
