@@ -6,6 +6,7 @@
 
 #include "utils/memutils.h"
 
+#include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_version.h"
@@ -34,6 +35,7 @@ static const MessageRule rules[] = {
 	{HDMS_MSG_SILENT, true, false, false, flow_silent},
 	{HDMS_MSG_PROBE, false, true, false, flow_probe},
 	{HDMS_MSG_PROBE_REPLY, false, true, true, flow_probe_reply},
+	{HDMS_MSG_ERASURE, true, false, false, flow_erasure},
 	{HDMS_MSG_WANT, true, false, false, flow_want},
 };
 

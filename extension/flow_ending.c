@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_version.h"
@@ -34,6 +35,11 @@ answer_ended(const FlowMessage *message, const VersionRow *row)
 	{
 		if (!version_answer_again(row->id, HDMS_MSG_COMMITTED, message->head->jti))
 			flow_answer(message, HDMS_MSG_COMMITTED, row->id, true, &body);
+		return;
+	}
+	if (version_has_status(row, "erased"))
+	{
+		flow_answer_erased(message, row);
 		return;
 	}
 	body.code = version_has_status(row, "expired") ? "expired" : "rejected";

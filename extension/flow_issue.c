@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "directory.h"
+#include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_version.h"
@@ -51,6 +52,7 @@ typedef struct QueuedVersion
 	bool		is_paired;
 	char		prev[HDMS_DIGEST_TEXT + 1];	/* vk of the current version; "" when there is none */
 	bool		was_paired_since;	/* the patient was paired (again) after that version was signed */
+	bool		is_to_go;		/* somebody asked to erase the record */
 	bool		was_given_up;	/* set when it turned out that it cannot be issued */
 } QueuedVersion;
 
@@ -72,7 +74,7 @@ FLOW_PLAN("SELECT q.id, v.id, CAST(v.record AS text), v.status,"
 		  "  AND w.status IN ('waiting_for_patient', 'waiting_for_previous', 'queued', 'issued', 'delivered')),"
 		  " CAST(extract(epoch FROM v.accept_within) AS bigint), r.patient_ref, r.source_id, r.type,"
 		  " CAST(r.committed AS bigint), p.node_id, p.status = 'paired',"
-		  " c.vk, p.paired_at > c.issued_at"
+		  " c.vk, p.paired_at > c.issued_at, EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = v.record)"
 		  " FROM hdms_internal.issue_queue q"
 		  " JOIN hdms_internal.versions v ON v.id = q.version_id"
 		  " JOIN hdms_internal.records r ON r.record = v.record"
@@ -323,6 +325,13 @@ issue_one(QueuedVersion *queued, const HdmsNotaryList *list)
 	VersionRow	version;
 	HdmsStatus	status;
 
+	if (queued->is_to_go)
+	{
+		/* added while it was being erased: whoever added it did not see that */
+		unqueue(queued);
+		(void) flow_erase_is_due(queued->record);
+		return;
+	}
 	if (strcmp(queued->status, "queued") != 0)
 	{
 		send_again(queued, now);
@@ -439,6 +448,7 @@ read_claimed(uint64 count)
 		row->is_paired = row_bool(i, 12);
 		row_copy(i, 13, row->prev, sizeof(row->prev));
 		row->was_paired_since = row_bool(i, 14);
+		row->is_to_go = row_bool(i, 15);
 	}
 	flow_rows_free();
 	return queued;

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "directory.h"
+#include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_version.h"
@@ -262,6 +263,11 @@ flow_accepted(const FlowMessage *message, char **reason)
 	{
 		if (!version_answer_again(stored.row.id, HDMS_MSG_COMMITTED, message->head->jti))
 			confirm(message, &stored.row);
+		return FLOW_DONE;
+	}
+	if (version_has_status(&stored.row, "erased"))
+	{
+		flow_answer_erased(message, &stored.row);
 		return FLOW_DONE;
 	}
 	load_state(&stored);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "directory.h"
+#include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "malloc_guard.h"
@@ -258,6 +259,8 @@ typedef struct Duty
 } Duty;
 
 static Duty duties[] = {
+	{flow_erase_asked, true, 0},
+	{flow_erase_compare, false, 0},
 	{stock_vouchers, true, 0},
 	{look_at_paired, true, 0},
 	{look_at_waiting, true, 0},

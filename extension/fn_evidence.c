@@ -26,9 +26,10 @@ load_version(uint64 row, StoredVersion *version)
 	version->id = row_int64(row, 1);
 	version->ordinal = (int32) row_int64(row, 2);
 	version->status = row_text(row, 3);
-	version->is_late = strcmp(version->status, "superseded") == 0 && reason != NULL && strcmp(reason, "late") == 0;
-	version->is_committed = !version->is_late &&
-		(strcmp(version->status, "committed") == 0 || strcmp(version->status, "superseded") == 0);
+	version->is_erased = strcmp(version->status, "erased") == 0;
+	version->is_late = (version->is_erased || strcmp(version->status, "superseded") == 0) && reason != NULL && strcmp(reason, "late") == 0;
+	version->is_committed = !version->is_late && (strcmp(version->status, "committed") == 0 ||
+												  strcmp(version->status, "superseded") == 0 || (version->is_erased && row_int64(row, 8) > 0));
 	version->version = (int32) row_int64(row, 4);
 	version->vk = row_text(row, 5);
 	version->prev = row_text(row, 6);
@@ -72,11 +73,49 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	return true;
 }
 
-/* The node that the first state is made out to: a patient may have another node by now. */
+/* Gives each erased version the tombstone that is for it. Their signatures are verified with everything else. */
+static void
+load_tombstones(RecordEvidence *loaded, const pg_uuid_t *record)
+{
+	static FlowPlan find = FLOW_PLAN("SELECT tombstone FROM hdms_internal.tombstones WHERE record = $1 ORDER BY number", UUIDOID);
+	uint64		count = flow_read(&find, (FlowArg) {UUIDPGetDatum(record), false});
+
+	for (uint64 row = 0; row < count; row++)
+	{
+		HdmsTombstone *tombstone = palloc(sizeof(HdmsTombstone));
+		char	   *text = row_text(row, 1);
+
+		if (hdms_tombstone_peek(text, strlen(text), tombstone) != HDMS_OK)
+			continue;
+		for (int i = 0; i < loaded->version_count; i++)
+		{
+			StoredVersion *version = &loaded->versions[i];
+
+			if (version->is_erased && (version->vk == NULL || hdms_tombstone_names(tombstone, version->vk)))
+				version->tombstone = text;
+		}
+		pfree(tombstone);
+	}
+	flow_rows_free();
+}
+
+static bool
+has_erased(const RecordEvidence *loaded)
+{
+	for (int i = 0; i < loaded->version_count; i++)
+	{
+		if (loaded->versions[i].is_erased)
+			return true;
+	}
+	return false;
+}
+
+/* The node that the first state, or what is left of it, is made out to: a patient may have another node by now. */
 static char *
 find_holder(const RecordEvidence *loaded)
 {
 	HdmsState	state;
+	HdmsTombstone *tombstone = palloc(sizeof(HdmsTombstone));
 
 	for (int i = 0; i < loaded->version_count; i++)
 	{
@@ -84,6 +123,9 @@ find_holder(const RecordEvidence *loaded)
 
 		if (stored != NULL && hdms_state_parse(stored, strlen(stored), true, &state) == HDMS_OK)
 			return pstrdup(state.sub);
+		stored = loaded->versions[i].tombstone;
+		if (stored != NULL && hdms_tombstone_peek(stored, strlen(stored), tombstone) == HDMS_OK)
+			return pstrdup(tombstone->sub);
 	}
 	return NULL;
 }
@@ -120,7 +162,7 @@ collect_committed(RecordEvidence *loaded)
 		const StoredVersion *stored = &loaded->versions[i];
 
 		if (stored->is_committed)
-			versions[count++] = (HdmsEvidenceVersion) {stored->state, stored->acceptance, stored->request, stored->receipt, NULL};
+			versions[count++] = (HdmsEvidenceVersion) {stored->state, stored->acceptance, stored->request, stored->receipt, stored->tombstone};
 	}
 	loaded->evidence.versions = versions;
 	loaded->evidence.version_count = count;
@@ -138,6 +180,8 @@ evidence_load(EvidenceKeys *keys, const pg_uuid_t *record)
 	loaded->context = context;
 	strlcpy(loaded->record, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(record))), sizeof(loaded->record));
 	found = load_versions(loaded, record);
+	if (found && has_erased(loaded))
+		load_tombstones(loaded, record);
 	if (found)
 	{
 		load_keys(loaded, keys);

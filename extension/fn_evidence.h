@@ -17,7 +17,8 @@ typedef struct StoredVersion
 	int64		id;
 	int32		ordinal;
 	char	   *status;
-	bool		is_committed;	/* committed or superseded: it belongs to the evidence */
+	bool		is_erased;
+	bool		is_committed;	/* committed or superseded, also before it was erased: it belongs to the evidence */
 	bool		is_late;		/* its evidence came when another first version had been committed: it stands alone */
 	int32		version;		/* 0: not signed yet */
 	char	   *vk;
@@ -33,6 +34,7 @@ typedef struct StoredVersion
 	char	   *request;
 	char	   *receipt;
 	char	   *rejection;
+	char	   *tombstone;		/* of an erased version, the one that names it; of one that was never signed, any of the record */
 } StoredVersion;
 
 typedef struct RecordEvidence

@@ -429,7 +429,7 @@ store_entry(const Import *import, const Entry *entry, pg_uuid_t *record, bool *c
 		return content_problem.detail == NULL ? content_problem.message :
 			psprintf("%s: %s", content_problem.message, content_problem.detail);
 
-	switch (store_record(import->patient_ref, cstring_to_text(source_id), &content, NULL, record))
+	switch (store_record(import->patient_ref, cstring_to_text(source_id), &content, NULL, NULL, record))
 	{
 		case STORED_NEW:
 		case STORED_VERSION:

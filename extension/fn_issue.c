@@ -70,6 +70,7 @@ hdms_fn_issue(PG_FUNCTION_ARGS)
 	text	   *patient_ref;
 	text	   *source_id = NULL;
 	Interval   *accept_within = NULL;
+	TimestampTz retain_until = 0;
 	Content		content;
 	pg_uuid_t  *record = palloc(sizeof(pg_uuid_t));
 	StoreOutcome outcome;
@@ -87,11 +88,13 @@ hdms_fn_issue(PG_FUNCTION_ARGS)
 		accept_within = PG_GETARG_INTERVAL_P(3);
 		argument_check_interval(accept_within, "accept_within", "1 second", "366 days");
 	}
+	if (!PG_ARGISNULL(4))
+		retain_until = PG_GETARG_TIMESTAMPTZ(4);
 	content_argument(fcinfo, 1, &content);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	outcome = store_record(patient_ref, source_id, &content, accept_within, record);
+	outcome = store_record(patient_ref, source_id, &content, accept_within, PG_ARGISNULL(4) ? NULL : &retain_until, record);
 	check_outcome(outcome, patient_ref, source_id, record);
 	SPI_finish();
 	if (outcome != STORED_BEFORE)

@@ -18,9 +18,10 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_read);
 
 /* The version that counts: the committed one; where there is none yet, the newest. Or the one that was asked for. */
 static const char *const find_version =
-	"SELECT v.id, pl.content, r.patient_ref, v.status, v.ordinal"
+	"SELECT v.id, pl.content, r.patient_ref, v.status = 'erased' OR e.record IS NOT NULL,"
+	" to_char(coalesce(e.erased_at, e.asked_at), 'YYYY-MM-DD'), pl.content IS NULL"
 	" FROM hdms_internal.records r JOIN hdms_internal.versions v ON v.record = r.record"
-	" JOIN hdms_internal.payloads pl ON pl.id = v.id"
+	" JOIN hdms_internal.payloads pl ON pl.id = v.id LEFT JOIN hdms_internal.erasures e ON e.record = r.record"
 	" WHERE r.record = $1 AND ($2 IS NULL OR v.ordinal = $2)"
 	" ORDER BY v.status = 'committed' DESC, v.ordinal DESC LIMIT 1";
 
@@ -34,7 +35,6 @@ hdms_fn_read(PG_FUNCTION_ARGS)
 	pg_uuid_t  *record;
 	text	   *purpose;
 	bool		isnull;
-	bool		erased;
 	HeapTuple	row;
 	TupleDesc	columns;
 	Datum		content;
@@ -71,11 +71,21 @@ hdms_fn_read(PG_FUNCTION_ARGS)
 	}
 	row = SPI_tuptable->vals[0];
 	columns = SPI_tuptable->tupdesc;
-	erased = strcmp(SPI_getvalue(row, columns, 4), "erased") == 0;
-	if (erased)
+	if (DatumGetBool(SPI_getbinval(row, columns, 4, &isnull)))
+	{
+		char	   *day = SPI_getvalue(row, columns, 5);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the content has been erased")));
+				 day != NULL ? errmsg("the record was erased on %s", day) : errmsg("the record was erased"),
+				 errhint("hdms.erasures and hdms.verify() tell what is left of it.")));
+	}
+	if (DatumGetBool(SPI_getbinval(row, columns, 6, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the record's content is missing"),
+				 errdetail("It was not erased."),
+				 errhint("Call hdms.verify() for the record.")));
 	content = SPI_datumTransfer(SPI_getbinval(row, columns, 2, &isnull), false, -1);
 	audit_write_read("read", record, DatumGetInt64(SPI_getbinval(row, columns, 1, &isnull)),
 					 DatumGetTextPP(SPI_getbinval(row, columns, 3, &isnull)), purpose);

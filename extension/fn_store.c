@@ -40,13 +40,19 @@ static Statement find_source = {
 };
 
 static Statement insert_source = {
-	"INSERT INTO hdms_internal.records (record, patient_ref, source_id, type)"
-	" VALUES ($1, $2, $3, $4) ON CONFLICT (source_id) DO NOTHING",
-	4, {UUIDOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	"INSERT INTO hdms_internal.records (record, patient_ref, source_id, type, retain_until)"
+	" VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source_id) DO NOTHING",
+	5, {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+static Statement keep_longer = {
+	"UPDATE hdms_internal.records SET retain_until = $2 WHERE record = $1 AND (retain_until < $2 OR retain_until IS NULL)",
+	2, {UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
 static Statement find_newest = {
-	"SELECT v.ordinal, v.content_digest, v.status, r.patient_ref, p.status"
+	"SELECT v.ordinal, v.content_digest, v.status, r.patient_ref, p.status,"
+	" EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = r.record)"
 	" FROM hdms_internal.records r JOIN hdms_internal.patients p ON p.patient_ref = r.patient_ref,"
 	" LATERAL (SELECT * FROM hdms_internal.versions w WHERE w.record = r.record ORDER BY w.ordinal DESC LIMIT 1) v"
 	" WHERE r.record = $1",
@@ -62,7 +68,7 @@ static Statement insert_version = {
 };
 
 /* The rows of a new record that cannot collide with anybody's. */
-static InsertTarget records = {"records", 5, {"record", "patient_ref", "type", "committed", "created_at"}, InvalidOid, {0}};
+static InsertTarget records = {"records", 6, {"record", "patient_ref", "type", "committed", "created_at", "retain_until"}, InvalidOid, {0}};
 static InsertTarget versions = {"versions", 8, {"id", "record", "ordinal", "content_digest", "status", "accept_within", "created_by", "created_at"}, InvalidOid, {0}};
 static InsertTarget payloads = {"payloads", 2, {"id", "content"}, InvalidOid, {0}};
 static InsertTarget issue_queue = {"issue_queue", 2, {"id", "version_id"}, InvalidOid, {0}};
@@ -74,6 +80,7 @@ typedef struct Newest
 	bool		same_content;
 	bool		same_patient;
 	bool		patient_paired;
+	bool		is_to_go;		/* somebody asked to erase the record */
 	char	   *status;			/* palloc'ed */
 } Newest;
 
@@ -178,6 +185,7 @@ look_up_newest(const pg_uuid_t *record, text *patient_ref, const Content *conten
 		newest->status = result_text(3);
 		newest->same_patient = patient_ref == NULL || text_equal(patient_ref, result_datum(4));
 		newest->patient_paired = strcmp(patient_status, "paired") == 0;
+		newest->is_to_go = DatumGetBool(result_datum(6));
 		pfree(patient_status);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -211,7 +219,7 @@ store_version(const pg_uuid_t *record, text *patient_ref, const Content *content
 			return STORE_UNKNOWN_RECORD;
 		if (!newest.same_patient)
 			return STORE_OTHER_PATIENT;
-		if (strcmp(newest.status, "erased") == 0)
+		if (newest.is_to_go || strcmp(newest.status, "erased") == 0)
 			return STORE_ERASED;
 		if (newest.same_content && !again)
 		{
@@ -238,9 +246,10 @@ store_version(const pg_uuid_t *record, text *patient_ref, const Content *content
 
 /* Writes the record's own row. False when its source_id is taken. */
 static bool
-write_record(const pg_uuid_t *record, text *patient_ref, text *source_id, const Content *content)
+write_record(const pg_uuid_t *record, text *patient_ref, text *source_id, const Content *content, const TimestampTz *retain_until)
 {
-	Datum		values[5];
+	Datum		values[6];
+	bool		nulls[6] = {0};
 
 	values[0] = UUIDPGetDatum(record);
 	values[1] = PointerGetDatum(patient_ref);
@@ -248,12 +257,15 @@ write_record(const pg_uuid_t *record, text *patient_ref, text *source_id, const 
 	{
 		values[2] = PointerGetDatum(source_id);
 		values[3] = CStringGetTextDatum(content->type);
-		return run(&insert_source, values, NULL) > 0;
+		values[4] = retain_until != NULL ? TimestampTzGetDatum(*retain_until) : (Datum) 0;
+		return run(&insert_source, values, retain_until != NULL ? NULL : "    n") > 0;
 	}
 	values[2] = CStringGetTextDatum(content->type);
 	values[3] = Int32GetDatum(0);
 	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	insert_row(&records, values, NULL);
+	values[5] = retain_until != NULL ? TimestampTzGetDatum(*retain_until) : (Datum) 0;
+	nulls[5] = retain_until == NULL;
+	insert_row(&records, values, nulls);
 	return true;
 }
 
@@ -295,7 +307,7 @@ write_first_version(const pg_uuid_t *record, const Content *content, Interval *a
 
 StoreOutcome
 store_record(text *patient_ref, text *source_id, const Content *content,
-			 Interval *accept_within, pg_uuid_t *record)
+			 Interval *accept_within, const TimestampTz *retain_until, pg_uuid_t *record)
 {
 	char	   *patient_status = find_patient_status(patient_ref);
 
@@ -307,7 +319,7 @@ store_record(text *patient_ref, text *source_id, const Content *content,
 		int32		ordinal;
 
 		new_record_id(&id);
-		if (write_record(&id, patient_ref, source_id, content))
+		if (write_record(&id, patient_ref, source_id, content, retain_until))
 		{
 			write_first_version(&id, content, accept_within, strcmp(patient_status, "paired") == 0);
 			*record = id;
@@ -317,8 +329,12 @@ store_record(text *patient_ref, text *source_id, const Content *content,
 		/* The source_id may be gone again, if its transaction took it back. */
 		if (look_up_source(source_id, &id))
 		{
+			StoreOutcome outcome = store_version(&id, patient_ref, content, accept_within, false, &ordinal);
+
 			*record = id;
-			return store_version(&id, patient_ref, content, accept_within, false, &ordinal);
+			if (retain_until != NULL && (outcome == STORED_VERSION || outcome == STORED_BEFORE))
+				(void) run(&keep_longer, (Datum[]) {UUIDPGetDatum(&id), TimestampTzGetDatum(*retain_until)}, NULL);
+			return outcome;
 		}
 	}
 	ereport(ERROR,

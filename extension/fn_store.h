@@ -32,10 +32,11 @@ extern Interval *store_default_acceptance(void);
 
 /*
  * Stores content as a new record of that patient, or, where source_id (may be NULL) is known, as its newest version.
- * SPI connected. accept_within NULL: the default. record (out) where the outcome is STORED_*.
+ * SPI connected. accept_within NULL: the default. retain_until NULL: as the rules say; a record's own is never made earlier.
+ * record (out) where the outcome is STORED_*.
  */
 extern StoreOutcome store_record(text *patient_ref, text *source_id, const Content *content,
-								 Interval *accept_within, pg_uuid_t *record);
+								 Interval *accept_within, const TimestampTz *retain_until, pg_uuid_t *record);
 
 /*
  * Stores content as the newest version of a record, unless its newest version has the same content.

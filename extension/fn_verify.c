@@ -65,6 +65,8 @@ static const struct
 	{"versions", "no committed version is missing", "the number of committed versions is not the one that was counted"},
 	{"digest", "the content is what the EMR handed over", "the content is not what the EMR handed over"},
 	{"projection", "the content equals what was signed", "the content differs from what was signed"},
+	{"erased", "erased, authorised: the institution's tombstone is for this version", "the tombstone is for another version"},
+	{"content", "nothing of what was erased is in the table", "what was erased is in the table again"},
 	{"columns", "the table's columns say what was signed", "the table's columns differ from what was signed"},
 };
 
@@ -138,7 +140,7 @@ static void
 check_late_version(Checks *checks, const StoredVersion *stored)
 {
 	HdmsEvidence evidence = checks->loaded->evidence;
-	HdmsEvidenceVersion only = {stored->state, stored->acceptance, stored->request, stored->receipt, NULL};
+	HdmsEvidenceVersion only = {stored->state, stored->acceptance, stored->request, stored->receipt, stored->tombstone};
 
 	if (evidence.network == NULL || evidence.issuer == NULL || evidence.patient == NULL || evidence.admission == NULL)
 		return;
@@ -256,6 +258,51 @@ check_open_version(Checks *checks, const StoredVersion *stored)
 				"the patient has not accepted this version yet");
 }
 
+/* An erased version that never was in a notary's log: its tombstone by itself. */
+static HdmsStatus
+verify_tombstone(const Checks *checks, const StoredVersion *stored)
+{
+	HdmsTombstone *tombstone = palloc(sizeof(HdmsTombstone));
+	HdmsStatus	status = hdms_tombstone_verify(stored->tombstone, strlen(stored->tombstone), checks->loaded->evidence.issuer, 0, tombstone);
+
+	if (status == HDMS_OK && (!same_text(checks->loaded->record, tombstone->record)
+							  || (stored->vk != NULL && !hdms_tombstone_names(tombstone, stored->vk))))
+		status = HDMS_DIGEST_MISMATCH;
+	return status;
+}
+
+/* What the table repeats of the request, which is what is left of the signed state. */
+static HdmsStatus
+compare_erased_columns(const StoredVersion *stored)
+{
+	HdmsRequest request;
+	HdmsStatus	status = hdms_request_peek(stored->request, strlen(stored->request), &request);
+
+	if (status == HDMS_OK && (!same_text(stored->vk, request.commit.vk) || !same_text(stored->notary, request.aud) || !same_leaf_time(stored)))
+		status = HDMS_DIGEST_MISMATCH;
+	return status;
+}
+
+static void
+check_erased_version(Checks *checks, const StoredVersion *stored)
+{
+	if (stored->tombstone == NULL)
+	{
+		Check	   *check = add_check(checks, stored->ordinal, "erased", HDMS_NOT_ADMITTED);
+
+		if (check != NULL)
+			check->detail = "the content is gone, and no tombstone of this institution says that it was erased";
+	}
+	else if (stored->is_late)
+		check_late_version(checks, stored);
+	else if (!stored->is_committed && checks->loaded->evidence.issuer != NULL)
+		(void) add_check(checks, stored->ordinal, "erased", verify_tombstone(checks, stored));
+	(void) add_check(checks, stored->ordinal, "content",
+					 stored->content == NULL && stored->state == NULL && stored->rejection == NULL ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+	if (stored->request != NULL)
+		(void) add_check(checks, stored->ordinal, "columns", compare_erased_columns(stored));
+}
+
 static void
 check_versions(Checks *checks)
 {
@@ -263,9 +310,9 @@ check_versions(Checks *checks)
 	{
 		const StoredVersion *stored = &checks->loaded->versions[i];
 
-		if (strcmp(stored->status, "erased") == 0)
+		if (stored->is_erased)
 		{
-			add_pending(checks, stored, "this version has been erased");
+			check_erased_version(checks, stored);
 			continue;
 		}
 		if (stored->is_late)

@@ -30,6 +30,7 @@
 #include "courier.h"
 #include "directory.h"
 #include "flow.h"
+#include "flow_erase.h"
 #include "flow_plan.h"
 #include "inbox.h"
 #include "join.h"
@@ -201,6 +202,19 @@ run_timers(void)
 	timers_at = after(Max(1, Min(seconds, 60)) * INT64CONST(1000));
 }
 
+/* What was erased may be here again from a backup: it goes before anything is said or done. True when all of it has gone. */
+static bool
+erasures_stand(void)
+{
+	if (flow_erase_is_caught_up())
+		return true;
+	transaction_begin("comparing with the journal of erasures");
+	flow_erase_catch_up();
+	transaction_commit();
+	directory_forget();
+	return flow_erase_is_caught_up();
+}
+
 /* Everything that can be done without waiting. True when it should be done again at once. */
 static bool
 worker_round(void)
@@ -220,7 +234,9 @@ worker_round(void)
 	refresh_node();
 	courier_drive();
 	join_move();
-	if (own_node.ready)
+	if (own_node.ready && !erasures_stand())
+		more = true;
+	else if (own_node.ready)
 	{
 		more = inbox_round();
 		run_timers();

@@ -88,6 +88,7 @@ CREATE TABLE hdms_internal.records (
 	source_id text UNIQUE,
 	type text NOT NULL,
 	committed integer NOT NULL DEFAULT 0,	-- number of committed versions = version of the current state
+	retain_until timestamptz,			-- as hdms.issue() was told; else the rules say how long it is kept
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 CREATE INDEX records_patient_ref ON hdms_internal.records (patient_ref);
@@ -97,7 +98,7 @@ CREATE TABLE hdms_internal.versions (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	record uuid NOT NULL,
 	ordinal integer NOT NULL,			-- 1, 2, ... in the order of asking
-	content_digest bytea NOT NULL,		-- SHA-256 of the content without insignificant white space
+	content_digest bytea NOT NULL,		-- SHA-256 of the content without insignificant white space; empty once erased: it could be guessed from
 	status text NOT NULL CHECK (status IN ('waiting_for_patient', 'waiting_for_previous', 'queued', 'issued', 'delivered',
 										   'committed', 'rejected', 'expired', 'superseded', 'erased')),
 	accept_within interval NOT NULL,
@@ -126,7 +127,7 @@ CREATE INDEX versions_waiting_id ON hdms_internal.versions (id)
 -- The bytes of a version. Apart, so that the rows above stay narrow.
 CREATE TABLE hdms_internal.payloads (
 	id bigint PRIMARY KEY,				-- of the version
-	content json NOT NULL,				-- the projection; the signed truth is in "state"
+	content json,						-- the projection; the signed truth is in "state". NULL: erased, like "state"
 	state text,							-- SD-JWT with all disclosures
 	commit text,						-- JWS, until it is inside "request"
 	acceptance text,
@@ -140,6 +141,41 @@ CREATE TABLE hdms_internal.issue_queue (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	version_id bigint NOT NULL
 );
+
+-- How long records are kept whose own time was not told.
+CREATE TABLE hdms_internal.retention_rules (
+	type_pattern text PRIMARY KEY,		-- of LIKE; the longest that fits counts
+	keep interval NOT NULL,				-- from when the newest version was asked for
+	set_by text NOT NULL,
+	set_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- Records that are to be erased, and those that were.
+CREATE TABLE hdms_internal.erasures (
+	record uuid PRIMARY KEY,
+	status text NOT NULL CHECK (status IN ('asked', 'erased')),
+	before_end boolean NOT NULL,		-- before its time was over
+	reason text,						-- in the words of who asked, and only here: they can say as much as the record did
+	asked_by text NOT NULL,
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	erased_at timestamptz,
+	again integer NOT NULL DEFAULT 0,	-- how often the content came back, from a backup, and was erased again
+	filenode bigint						-- of "payloads" then: while it is that, what was erased may lie in the free space of its files
+);
+CREATE INDEX erasures_asked ON hdms_internal.erasures (asked_at) WHERE status = 'asked';
+
+-- What the institution signed about it. A record with very many versions, or of two nodes, has several.
+CREATE TABLE hdms_internal.tombstones (
+	record uuid NOT NULL,
+	number integer NOT NULL,			-- 1, 2, ...
+	vk text,							-- the first of those that it names: the patient's answer names it; NULL: nothing was signed
+	tombstone text NOT NULL,
+	receiver text,						-- node that was told; NULL: nobody has to be
+	answer text CHECK (answer IN ('erased', 'kept')),	-- what became of the copy there
+	answered_at timestamptz,
+	PRIMARY KEY (record, number)
+);
+CREATE INDEX tombstones_vk ON hdms_internal.tombstones (vk);
 
 -- Messages owed to others, until they are answered. The envelope is apart.
 CREATE TABLE hdms_internal.outbox (
@@ -314,3 +350,4 @@ ALTER TABLE hdms_internal.payloads
 ALTER TABLE hdms_internal.log_entries ALTER COLUMN request SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.ledger_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+ALTER TABLE hdms_internal.tombstones ALTER COLUMN tombstone SET STORAGE EXTERNAL;

@@ -105,11 +105,12 @@ $$;
 COMMENT ON FUNCTION hdms.confirm_patient(text, text) IS
 	'Lets records flow after the code on the patient''s screen was compared, where hdms.require_confirmation is on';
 
-CREATE FUNCTION hdms.issue(patient_ref text, content json, source_id text DEFAULT NULL, accept_within interval DEFAULT NULL) RETURNS uuid
+CREATE FUNCTION hdms.issue(patient_ref text, content json, source_id text DEFAULT NULL, accept_within interval DEFAULT NULL,
+	retain_until timestamptz DEFAULT NULL) RETURNS uuid
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'hdms_fn_issue';
-COMMENT ON FUNCTION hdms.issue(text, json, text, interval) IS
-	'Issues a record to a patient when this transaction commits. The same source_id and content again: the same record; other content: a new version of it';
+COMMENT ON FUNCTION hdms.issue(text, json, text, interval, timestamptz) IS
+	'Issues a record to a patient when this transaction commits. The same source_id and content again: the same record; other content: a new version of it. retain_until: not to be erased before; never made earlier';
 
 CREATE FUNCTION hdms.amend(record uuid, content json) RETURNS integer
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -21,7 +21,9 @@ COMMENT ON COLUMN hdms.patients.invitation_status IS 'of the newest invitation: 
 
 CREATE VIEW hdms.records AS
 	SELECT r.record, r.patient_ref, r.source_id, r.type, v.status, v.reason, v.ordinal AS version, r.committed AS committed_versions,
-		r.created_at, v.created_at AS amended_at, v.accept_until
+		r.created_at, v.created_at AS amended_at, v.accept_until,
+		coalesce(r.retain_until, v.created_at + (SELECT k.keep FROM hdms_internal.retention_rules k WHERE r.type LIKE k.type_pattern
+			ORDER BY pg_catalog.length(k.type_pattern) DESC, k.type_pattern LIMIT 1)) AS retain_until
 	FROM hdms_internal.records r
 		LEFT JOIN LATERAL (SELECT * FROM hdms_internal.versions w WHERE w.record = r.record
 			ORDER BY w.ordinal DESC LIMIT 1) v ON true;
@@ -31,6 +33,7 @@ COMMENT ON COLUMN hdms.records.status IS 'of the newest version';
 COMMENT ON COLUMN hdms.records.reason IS 'the patient''s reason of a rejection, or a machine''s word for what it waits for or why it ended';
 COMMENT ON COLUMN hdms.records.version IS 'the newest version''s number, counted from 1 as the EMR asked for them';
 COMMENT ON COLUMN hdms.records.committed_versions IS 'how many versions the patient accepted and a notary witnessed';
+COMMENT ON COLUMN hdms.records.retain_until IS 'until when only an administrator may erase it: as hdms.issue() was told, else by hdms.retention_rules; null where neither says so';
 
 CREATE VIEW hdms.states AS
 	SELECT v.record, v.ordinal AS version, v.status, v.reason, v.version AS signed_version, v.vk, v.prev, v.notary, v.accept_within, v.accept_until,

@@ -241,5 +241,6 @@ CREATE FUNCTION hdms.doctor(OUT check_name text, OUT status text, OUT detail tex
 	SELECT * FROM hdms_internal.doctor_server()
 	UNION ALL SELECT * FROM hdms_internal.doctor_network()
 	UNION ALL SELECT * FROM hdms_internal.doctor_deliveries()
+	UNION ALL SELECT * FROM hdms_internal.doctor_erasures()
 $$;
 COMMENT ON FUNCTION hdms.doctor() IS 'Checks everything that an administrator would look at first: ok, warn or fail, what was seen, and what to do';

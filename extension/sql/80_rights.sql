@@ -29,16 +29,17 @@ GRANT EXECUTE ON FUNCTION
 	hdms.register_patient(text),
 	hdms.invite_patient(text, interval),
 	hdms.confirm_patient(text, text),
-	hdms.issue(text, json, text, interval),
+	hdms.issue(text, json, text, interval, timestamptz),
 	hdms.amend(uuid, json),
 	hdms.resend(uuid),
 	hdms.import_bundle(json, text),
 	hdms.import_ndjson(text, text),
 	hdms.read(uuid, text, integer),
 	hdms.verify(uuid),
-	hdms.export_evidence(uuid)
+	hdms.export_evidence(uuid),
+	hdms.erase(uuid, text)
 	TO hdms_emr;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.events TO hdms_emr;
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.events, hdms.retention_rules, hdms.erasures TO hdms_emr;
 
 -- The administrator: the node, its condition, the trail; no content.
 GRANT EXECUTE ON FUNCTION
@@ -48,12 +49,15 @@ GRANT EXECUTE ON FUNCTION
 	hdms.verify(uuid),
 	hdms.verify_ledger(text, timestamptz, timestamptz, double precision, boolean),
 	hdms.doctor(),
+	hdms.set_retention(text, interval),
+	hdms.erase(uuid, text),
 	hdms.release_message(text),
 	hdms.discard_message(text, text),
 	hdms_internal.worker_status(),		-- behind hdms.workers: a view's functions run with the caller's rights
 	hdms_internal.verification_status()	-- behind hdms.verification
 	TO hdms_admin;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit,
+	hdms.retention_rules, hdms.erasures
 	TO hdms_admin;
 
 -- The analyst sees what node this is.
