@@ -26,6 +26,9 @@ INSERT INTO hdms_internal.inbox (transport, envelope) VALUES ('t', 'e');
 INSERT INTO hdms_internal.processed (jti, iss, expires_at) VALUES (gen_random_uuid(), 'i', 'infinity');
 INSERT INTO hdms_internal.refusals (transport, reason) VALUES ('t', 'r');
 INSERT INTO hdms_internal.probes (version_id, notary, asked_by, probe, deadline) VALUES (1, 'n', gen_random_uuid(), gen_random_uuid(), 'infinity');
+INSERT INTO hdms_internal.retention_rules (type_pattern, keep, set_by) VALUES ('%', '10 years', 'somebody');
+INSERT INTO hdms_internal.erasures (record, status, before_end, asked_by) VALUES (gen_random_uuid(), 'erased', false, 'somebody');
+INSERT INTO hdms_internal.tombstones (record, number, tombstone) VALUES (gen_random_uuid(), 1, 't');
 INSERT INTO hdms_internal.events (id, kind) VALUES (1, 'status');
 INSERT INTO hdms_internal.audit (id, at, login, role, action) VALUES (1, now(), 'l', 'r', 'a');
 INSERT INTO hdms_internal.log_entries (index, leaf, tag, request_digest, request) VALUES (0, '\x01', '\x02', '\x03', 'q');
@@ -50,7 +53,7 @@ sub contents
 }
 
 my $before = contents('north');
-is(join(' ', grep { !defined $before->{$_} || $before->{$_} =~ /^0/ } @tables), '', 'every table has rows to lose');
+is(join(' ', grep { $before->{$_} !~ /^[1-9]/ } @tables), '', 'every table has rows to lose');
 
 sub restored_as
 {
@@ -64,7 +67,7 @@ sub restored_as
 		"$what: the evidence verifies");
 	like($pg->sql($db, "SELECT hdms.issue('waiting', '{\"n\": 8}')"), qr/^[0-9a-f-]{36}$/, "$what: records can be issued");
 	is($pg->sql($db, "SELECT hdms.amend(record, '{\"n\": 9}') FROM hdms.records WHERE source_id = 'waiting/1'"), '3', "$what: records can be amended");
-	is($pg->sql($db, "SELECT has_function_privilege('hdms_emr', 'hdms.issue(text, json, text, interval)', 'EXECUTE')"), 't', "$what: the rights are there");
+	is($pg->sql($db, "SELECT has_function_privilege('hdms_emr', 'hdms.issue(text, json, text, interval, timestamptz)', 'EXECUTE')"), 't', "$what: the rights are there");
 }
 
 restored_as('from_text', 'a dump as text', [], ["$bin/psql", '-Xq', '-v', 'ON_ERROR_STOP=1']);
