@@ -250,12 +250,24 @@ register_done(void *arg, const HttpAnswer *answer)
 			(void) (store_begin(pairing->home->store) && outbox_again(pairing) && store_commit(pairing->home->store));
 			store_rollback(pairing->home->store);
 		}
-		if (pairing->status == PAIRING_NEW)
+		if (pairing->status == PAIRING_NEW || courier->tells)
 		{
-			pairing->status = PAIRING_REGISTERED;
+			PairingStatus before = pairing->status;
+
+			pairing->status = before == PAIRING_NEW ? PAIRING_REGISTERED : before;
+			pairing->is_told = courier->tells;
 			if (!pairing_write(pairing))
-				pairing->status = PAIRING_NEW;
+				pairing->status = before;
 		}
+		step_done(courier);
+		return;
+	}
+
+	/* To have the membership kept, too, is nothing to wait for: the next start tries again. */
+	if (courier->tells && !courier->must_register && pairing->status == PAIRING_PAIRED && !pairing->keeps_keys &&
+		answer->status >= 400 && answer->status < 500 && answer->status != 429)
+	{
+		pairing->is_told = true;
 		step_done(courier);
 		return;
 	}
@@ -281,6 +293,7 @@ step_register(Courier *courier)
 	.timeout = pairing->home->config.request_timeout, .done = register_done, .arg = courier};
 
 	registration.voucher = pairing->membership ? pairing->membership : pairing->voucher;
+	courier->tells = pairing->membership != NULL;
 	if (hdms_wire_registration_print(&registration, &request.body) != HDMS_OK)
 	{
 		courier_failed(courier, NULL, "registration");
@@ -355,6 +368,8 @@ institution_take(Courier *courier, const HdmsNodeEntry *entry)
 		if (hdms_history_kind(institution->history) != HDMS_INSTITUTION ||
 			hdms_admission_verify(entry->admission, strlen(entry->admission), pairing->network_key, institution->history, &admission) != HDMS_OK)
 			problem = "the institution is not admitted to the network";
+		else if (pairing->is_recovering)
+			problem = flow_recover(pairing, institution);
 		else if (flow_pair(pairing, institution))
 			problem = NULL;
 	}
@@ -464,7 +479,7 @@ courier_run(Courier *courier)
 
 	if (courier->step == NULL && !courier->round_pending && now >= courier->not_before)
 	{
-		if (pairing->status == PAIRING_NEW || courier->must_register)
+		if (pairing->status == PAIRING_NEW || courier->must_register || (pairing->status == PAIRING_PAIRED && !pairing->is_told))
 			step_register(courier);
 		else if (pairing->status == PAIRING_REGISTERED)
 			step_institution(courier);

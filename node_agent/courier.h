@@ -24,6 +24,7 @@ struct Courier
 	int			failures;
 	int64_t		not_before;		/* engine_clock() */
 	bool		must_register;	/* the server does not know this node any more */
+	bool		tells;			/* the registration under way has the membership */
 	bool		round_pending;	/* envelopes are being acted upon: fetch again after that */
 
 	char		session[200];	/* "" when there is none */

@@ -21,6 +21,7 @@
 #include "flow.h"
 #include "inbox.h"
 #include "lookup.h"
+#include "recovery.h"
 
 #define EVENTS_AT_ONCE	256
 #define ROUND_ITEMS		512
@@ -40,6 +41,7 @@ typedef struct HomeWork
 	int64_t		timer;			/* engine_clock(): when the home's own timers are looked at */
 	int64_t		timers_seen;	/* engine_clock(): when they were looked at last */
 	int64_t		lookup_timer;
+	int64_t		recovery_timer;
 	int64_t		control_timer;
 } HomeWork;
 
@@ -180,6 +182,7 @@ hdms_engine_detach(HdmsEngine *engine, HdmsHome *home)
 		return;
 	control_stop(home);
 	lookups_drop(home);
+	recovery_drop(home);
 
 	/* Out of the queue first, because its links go through the couriers. */
 	engine->last_ready = NULL;
@@ -457,6 +460,8 @@ hdms_engine_timeout(HdmsEngine *engine)
 			next = home->work->timer;
 		if (home->work->lookup_timer < next)
 			next = home->work->lookup_timer;
+		if (home->work->recovery_timer < next)
+			next = home->work->recovery_timer;
 		if (home->work->control_timer < next)
 			next = home->work->control_timer;
 		if ((home->work->count > 0 || home->work->answered != NULL) && home->work->arrived + home->config.linger < next)
@@ -498,6 +503,7 @@ hdms_engine_step(HdmsEngine *engine, int wait_ms)
 		if (now >= home->work->timer || home->inbox_due)
 			home_timers(home);
 		home->work->lookup_timer = home->want_count > 0 ? lookups_run(home) : INT64_MAX;
+		home->work->recovery_timer = recovery_run(home);
 		home->work->control_timer = control_run(home);
 	}
 	couriers_run(engine);

@@ -31,6 +31,7 @@ static const struct
 	{HDMS_MSG_ALIVE, FROM_INSTITUTION, flow_alive},
 	{HDMS_MSG_WITHDRAWN, FROM_INSTITUTION, flow_withdrawn},
 	{HDMS_MSG_WANT, FROM_INSTITUTION, flow_want},
+	{HDMS_MSG_COPIES, FROM_INSTITUTION, flow_copies},
 };
 
 Outcome

@@ -70,6 +70,18 @@ extern Outcome outcome_of(Arrival *arrival, HdmsStatus status);
 /* Sends the message "pair": the institution's history is pinned. */
 extern bool flow_pair(Pairing *pairing, const Peer *institution);
 
+/* Copies that this node asked for (flow_recover.c). */
+extern Outcome flow_copies(Arrival *arrival);
+
+/* Tells the institution the node's new keys. */
+extern bool flow_send_keys(Pairing *pairing, const Peer *institution);
+
+/*
+ * The institution of a node that was recovered is known and admitted: tells it the new keys and asks for all records. NULL; or why the pairing ends;
+ * "": to be tried again.
+ */
+extern const char *flow_recover(Pairing *pairing, const Peer *institution);
+
 /* What an acceptance is about. */
 typedef struct FlowTexts
 {

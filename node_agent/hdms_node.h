@@ -103,6 +103,14 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_kit(const char *path, const HdmsNo
 extern HDMS_NODE_API HdmsNodeResult hdms_home_change_secret(const char *path, const HdmsNodeSecret *before, const HdmsNodeSecret *after,
 															HdmsNodeError *error);
 
+/*
+ * Makes a home that takes over the nodes of a lost device, from that device's seed. Looking for them, replacing their keys (which shuts the lost device
+ * out) and getting the records back is the engine's work, whenever it runs; hdms_home_status() tells how far it is. A home that
+ * was made so before, and has found nothing yet, is taken as it is. HDMS_NODE_REFUSED when there is another home already.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_recover(const char *path, const HdmsNodeSecret *secret, const unsigned char seed[32],
+													  const char *server, const char *network, HdmsNodeError *error);
+
 /* Detaches from its engine, wipes the keys and closes. Safe on NULL. */
 extern HDMS_NODE_API void hdms_home_close(HdmsHome *home);
 
@@ -113,8 +121,8 @@ extern HDMS_NODE_API void hdms_home_close(HdmsHome *home);
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pair(HdmsHome *home, const char *uri, int64_t *pairing, HdmsNodeError *error);
 
 /*
- * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "code", "problem"}.
- * status: "new", "registered", "sent", "paired", "refused". code: six digits to read out where the institution asks for confirmation.
+ * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "code", "problem", "recovering": whether its
+ * records are being fetched for a new device}. status: "new", "registered", "sent", "paired", "refused". code: six digits to read out where the institution asks for confirmation.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairing(HdmsHome *home, int64_t pairing, char **json, HdmsNodeError *error);
 
@@ -163,7 +171,7 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_set_policy(HdmsHome *home, const c
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairings(HdmsHome *home, char **json, HdmsNodeError *error);
 
 /*
- * How the node is: {"pairings": [...], "records": {status: count}, "outbox", "inbox", "quarantined", "clock_offset_seconds", "notices": [{"at", "kind",
+ * How the node is: {"pairings": [...], "recovery": how far the search for a lost device's nodes is, {"looked", "found", "problem"} or null, "records": {status: count}, "outbox", "inbox", "quarantined", "clock_offset_seconds", "notices": [{"at", "kind",
  * "text"}]}. Notices are what a person should know: a key that was refused, messages that were put aside.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_status(HdmsHome *home, char **json, HdmsNodeError *error);

@@ -20,6 +20,7 @@
 #include "inbox.h"
 #include "notary_list.h"
 #include "peer.h"
+#include "recovery.h"
 
 #define DATABASE_FILE	"node.db"
 #define LOCK_FILE		"lock"
@@ -321,7 +322,7 @@ home_clock_learn(HdmsHome *home, int64_t offset)
 static HdmsNodeResult
 home_read(HdmsHome *home, HdmsNodeError *error)
 {
-	if (!clock_load(home) || !pairings_load(home) || !catalogue_load(home) || !inbox_wake_all(home))
+	if (!clock_load(home) || !pairings_load(home) || !catalogue_load(home) || !inbox_wake_all(home) || !recovery_load(home))
 		return node_error(error, HDMS_NODE_STORAGE, "cannot read the database: %s", store_error(home->store));
 	return HDMS_NODE_OK;
 }
@@ -435,6 +436,7 @@ hdms_home_close(HdmsHome *home)
 	for (size_t i = 0; i < home->peer_count; i++)
 		peer_free(home->peers[i]);
 	notary_lists_free(home);
+	recovery_free(home->recovery);
 	catalogue_free(home->catalogue);
 	store_close(home->store);
 	if (home->lock >= 0)

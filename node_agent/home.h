@@ -57,6 +57,7 @@ struct HdmsHome
 	Want	   *wants;
 	size_t		want_count;
 	struct Lookup *lookups;		/* under way */
+	struct Recovery *recovery;	/* the search for the nodes of a lost device; NULL: none */
 
 	HdmsEngine *engine;			/* NULL: not attached */
 	struct HomeWork *work;		/* the engine's part */

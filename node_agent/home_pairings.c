@@ -19,8 +19,9 @@ text_or_null(const char *text)
 static json_t *
 pairing_json(const Pairing *pairing)
 {
-	return json_pack("{s:I, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:I, s:s, s:b, s:s, s:s, s:o, s:s, s:s, s:o, s:o}",
 					 "pairing", (json_int_t) pairing->id, "status", pairing_status_word(pairing->status),
+					 "recovering", pairing->is_recovering,
 					 "institution", pairing->peer, "node", pairing->node, "name", text_or_null(pairing->name),
 					 "server", pairing->server, "policy", pairing->accept ? "accept" : "ask",
 					 "code", text_or_null(pairing->code), "problem", text_or_null(pairing->problem));

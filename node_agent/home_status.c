@@ -6,6 +6,7 @@
 #include "home_json.h"
 #include "inbox.h"
 #include "outbox.h"
+#include "recovery.h"
 
 HdmsNodeResult
 hdms_home_status(HdmsHome *home, char **json, HdmsNodeError *error)
@@ -30,8 +31,8 @@ hdms_home_status(HdmsHome *home, char **json, HdmsNodeError *error)
 	for (int i = 0; i < VERSION_STATUS_COUNT; i++)
 		if (counts[i] > 0)
 			json_object_set_new(records, version_status_word((VersionStatus) i), json_integer(counts[i]));
-	return json_result(json_pack("{s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "running", home->engine != NULL, "pairings", pairings_json(home),
-								 "records", records, "outbox", (json_int_t) outbox, "inbox", (json_int_t) waiting,
+	return json_result(json_pack("{s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "running", home->engine != NULL, "pairings", pairings_json(home),
+								 "recovery", recovery_json(home), "records", records, "outbox", (json_int_t) outbox, "inbox", (json_int_t) waiting,
 								 "quarantined", (json_int_t) quarantined, "refused_messages", (json_int_t) home->refused_messages,
 								 "clock_offset_seconds", (json_int_t) (home->clock_offset / 1000), "notices", notices), json, error);
 }

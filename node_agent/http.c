@@ -294,6 +294,16 @@ add_header(HttpCall *call, const char *name, const char *value)
 }
 
 static bool
+add_recovery_key(HttpCall *call, const HdmsKey *key)
+{
+	char	   *jwk = NULL;
+	bool		good = hdms_key_to_jwk(key, false, &jwk) == HDMS_OK && add_header(call, "HDMS-Recovery-Key", jwk);
+
+	free(jwk);
+	return good;
+}
+
+static bool
 request_sign(HttpCall *call, const HttpRequest *request)
 {
 	char		authority[300];
@@ -315,9 +325,9 @@ request_sign(HttpCall *call, const HttpRequest *request)
 		status = hdms_http_sign_session(&signed_part, request->session_secret, request->session, home_now(request->pairing->home),
 										request->nonce ? nonce : NULL, &signature);
 	else
-		status = hdms_http_sign(&signed_part, request->pairing->sign, request->pairing->node, home_now(request->pairing->home),
+		status = hdms_http_sign(&signed_part, request->recovery ? request->recovery : request->pairing->sign, request->pairing->node, home_now(request->pairing->home),
 								request->nonce ? nonce : NULL, &signature);
-	good = status == HDMS_OK && (signature.content_digest == NULL || add_header(call, "Content-Digest", signature.content_digest)) &&
+	good = status == HDMS_OK && (request->recovery == NULL || add_recovery_key(call, request->recovery)) && (signature.content_digest == NULL || add_header(call, "Content-Digest", signature.content_digest)) &&
 		add_header(call, "Signature-Input", signature.signature_input) && add_header(call, "Signature", signature.signature);
 	hdms_http_signature_free(&signature);
 	return good;

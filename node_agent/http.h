@@ -37,6 +37,7 @@ typedef struct HttpRequest
 	char	   *body;			/* malloc'ed, taken; NULL: none */
 	size_t		body_len;
 	HttpSigning signing;
+	const HdmsKey *recovery;	/* with HTTP_KEY: signed by this one, which comes along; NULL: by the pairing's signing key */
 	bool		nonce;			/* not idempotent */
 	const char *session;		/* with HTTP_SESSION */
 	const unsigned char *session_secret;

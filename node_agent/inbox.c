@@ -193,6 +193,18 @@ sender_key(Arrival *arrival, const HdmsKey **key)
 	return OUTCOME_WAIT;
 }
 
+/* Opens an envelope with the current key, or one before it: a sender learns of new keys a little later. */
+static HdmsStatus
+message_unseal(Arrival *arrival, const char *envelope, size_t len)
+{
+	const Pairing *pairing = arrival->pairing;
+	HdmsStatus	status = hdms_message_open(envelope, len, pairing->encrypt, pairing->node, 0, &arrival->message);
+
+	for (int i = 0; i < pairing->encrypt_before_count && (status == HDMS_CANNOT_DECRYPT || status == HDMS_UNKNOWN_KEY); i++)
+		status = hdms_message_open(envelope, len, pairing->encrypt_before[i], pairing->node, 0, &arrival->message);
+	return status;
+}
+
 static Outcome
 message_process(Arrival *arrival, const char *envelope, size_t len)
 {
@@ -203,7 +215,7 @@ message_process(Arrival *arrival, const char *envelope, size_t len)
 	Outcome		outcome;
 	bool		found;
 
-	status = hdms_message_open(envelope, len, arrival->pairing->encrypt, arrival->pairing->node, 0, &arrival->message);
+	status = message_unseal(arrival, envelope, len);
 	if (status != HDMS_OK)
 		return outcome_of(arrival, status);
 	if (head->exp < now)

@@ -25,6 +25,8 @@ static const struct
 	[OUT_REJECTED] = {HDMS_MSG_REJECTED, true},
 	[OUT_ACK] = {HDMS_MSG_ACK, false},
 	[OUT_REFUSED] = {HDMS_MSG_REFUSED, false},
+	[OUT_WANT] = {HDMS_MSG_WANT, true},
+	[OUT_KEYS] = {HDMS_MSG_KEYS, true},
 	[OUT_COPIES] = {HDMS_MSG_COPIES, false},
 };
 

@@ -39,6 +39,8 @@ pairing_free(Pairing *pairing)
 	hdms_key_free(pairing->sign);
 	hdms_key_free(pairing->encrypt);
 	hdms_key_free(pairing->vrf);
+	for (int i = 0; i < pairing->encrypt_before_count; i++)
+		hdms_key_free(pairing->encrypt_before[i]);
 	OPENSSL_cleanse(pairing, sizeof(*pairing));
 	free(pairing);
 }
@@ -113,6 +115,16 @@ derive_keys(Pairing *pairing)
 	return status;
 }
 
+HdmsStatus
+pairing_recovery_key(const HdmsHome *home, uint32_t number, uint32_t generation, HdmsKey **key)
+{
+	char		label[32] = "hdms-recovery";
+
+	if (generation > 0)
+		snprintf(label, sizeof(label), "hdms-recovery/%u", generation);
+	return hdms_key_derive(home->seed, label, number, key);
+}
+
 static HdmsStatus
 make_node(Pairing *pairing)
 {
@@ -122,6 +134,7 @@ make_node(Pairing *pairing)
 
 	if (pairing->home->suite == HDMS_SUITE_RSA)
 	{
+		pairing->keeps_keys = true;
 		status = hdms_key_generate(HDMS_KEY_RSA, RSA_BITS, &pairing->sign);
 		if (status == HDMS_OK)
 			status = hdms_key_generate(HDMS_KEY_RSA, RSA_BITS, &pairing->encrypt);
@@ -129,7 +142,7 @@ make_node(Pairing *pairing)
 	if (status == HDMS_OK)
 		status = derive_keys(pairing);
 	if (status == HDMS_OK)
-		status = hdms_key_derive(pairing->home->seed, "hdms-recovery", pairing->number, &recovery);
+		status = pairing_recovery_key(pairing->home, pairing->number, 0, &recovery);
 	if (status == HDMS_OK)
 	{
 		keys.role[HDMS_ROLE_SIGN] = pairing->sign;
@@ -161,6 +174,26 @@ add_private(json_t *object, const char *name, const HdmsKey *key)
 	return good;
 }
 
+static bool
+add_old_keys(json_t *object, const Pairing *pairing)
+{
+	char		name[24];
+
+	for (int i = 0; i < pairing->encrypt_before_count; i++)
+	{
+		snprintf(name, sizeof(name), "encrypt_before_%d", i);
+		if (!add_private(object, name, pairing->encrypt_before[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+add_flag(json_t *object, const char *name, bool is_set)
+{
+	return !is_set || json_object_set_new(object, name, json_true()) == 0;
+}
+
 static char *
 pairing_print(const Pairing *pairing)
 {
@@ -179,8 +212,9 @@ pairing_print(const Pairing *pairing)
 		add_text(object, "membership", pairing->membership) && add_text(object, "name", pairing->name) &&
 		add_text(object, "history", pairing->history) && add_text(object, "code", pairing->code) &&
 		add_text(object, "problem", pairing->problem);
-	if (good && hdms_key_type(pairing->sign) == HDMS_KEY_RSA)
-		good = add_private(object, "sign", pairing->sign) && add_private(object, "encrypt", pairing->encrypt);
+	if (good && pairing->keeps_keys)
+		good = add_private(object, "sign", pairing->sign) && add_private(object, "encrypt", pairing->encrypt) && add_old_keys(object, pairing);
+	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "recovering", pairing->is_recovering);
 	if (good)
 		text = json_dumps(object, JSON_COMPACT);
 	json_decref(object);
@@ -215,6 +249,23 @@ read_into(const json_t *object, const char *name, char *text, size_t size)
 }
 
 static bool
+read_old_keys(const json_t *object, Pairing *pairing)
+{
+	char		name[24];
+
+	for (int i = 0; i < PAIRING_OLD_KEYS; i++)
+	{
+		snprintf(name, sizeof(name), "encrypt_before_%d", i);
+		if (!read_key(object, name, &pairing->encrypt_before[i]))
+			return false;
+		if (pairing->encrypt_before[i] == NULL)
+			break;
+		pairing->encrypt_before_count++;
+	}
+	return true;
+}
+
+static bool
 pairing_parse(Pairing *pairing, const HdmsBytes *text)
 {
 	json_t	   *object = json_loadb((const char *) text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
@@ -228,10 +279,13 @@ pairing_parse(Pairing *pairing, const HdmsBytes *text)
 		read_into(object, "code", pairing->code, sizeof(pairing->code));
 		read_into(object, "problem", pairing->problem, sizeof(pairing->problem));
 		read_into(object, "secret", secret, sizeof(secret));
+		pairing->is_told = json_is_true(json_object_get(object, "told"));
+		pairing->is_recovering = json_is_true(json_object_get(object, "recovering"));
+		pairing->keeps_keys = json_object_get(object, "sign") != NULL;
 		good = read_text(object, "server", &pairing->server) && read_text(object, "voucher", &pairing->voucher) &&
 			read_text(object, "membership", &pairing->membership) && read_text(object, "name", &pairing->name) &&
 			read_text(object, "history", &pairing->history) && read_key(object, "network_jwk", &pairing->network_key) &&
-			read_key(object, "sign", &pairing->sign) && read_key(object, "encrypt", &pairing->encrypt) &&
+			read_key(object, "sign", &pairing->sign) && read_key(object, "encrypt", &pairing->encrypt) && read_old_keys(object, pairing) &&
 			hdms_base64url_read(secret, strlen(secret), pairing->secret, sizeof(pairing->secret)) == HDMS_OK &&
 			derive_keys(pairing) == HDMS_OK;
 	}
@@ -316,6 +370,152 @@ pairing_by_invitation(const HdmsHome *home, const HdmsPairing *invitation)
 		if (strcmp(home->pairings[i]->invitation, invitation->invitation) == 0 && strcmp(home->pairings[i]->peer, invitation->node) == 0)
 			return home->pairings[i];
 	return NULL;
+}
+
+void
+pairing_drop(HdmsHome *home, Pairing *pairing)
+{
+	if (home->pairing_count > 0 && home->pairings[home->pairing_count - 1] == pairing)
+		home->pairing_count--;
+	pairing_free(pairing);
+}
+
+/* Fresh keys for a suite. */
+static HdmsStatus
+fresh_keys(HdmsSuite suite, HdmsKey **sign, HdmsKey **encrypt)
+{
+	HdmsKeyType type = suite == HDMS_SUITE_RSA ? HDMS_KEY_RSA : HDMS_KEY_P256;
+	int			bits = suite == HDMS_SUITE_RSA ? RSA_BITS : 0;
+	HdmsStatus	status = hdms_key_generate(type, bits, sign);
+
+	return status == HDMS_OK ? hdms_key_generate(type, bits, encrypt) : status;
+}
+
+/*
+ * The pairing's history with one entry more. recovery: the key that is committed to from now on (NULL: as before); signer: who brings the entry in; revoked
+ * may be NULL.
+ */
+static HdmsStatus
+history_continue(Pairing *pairing, const HdmsHistory *history, const HdmsKey *sign, const HdmsKey *encrypt, const HdmsKey *recovery,
+				 const HdmsKey *signer, const char *revoked, char **json)
+{
+	HdmsNodeKeys keys = {.recovery = recovery};
+	int64_t		now = home_now(pairing->home);
+
+	keys.role[HDMS_ROLE_SIGN] = sign;
+	keys.role[HDMS_ROLE_ENCRYPT] = encrypt;
+	keys.role[HDMS_ROLE_VRF] = pairing->vrf;
+	return hdms_history_extend(history, &keys, signer, revoked, revoked ? now : 0, now, json);
+}
+
+/* What is to be filled before the keys are made. */
+static HdmsStatus
+lost_take(Pairing *pairing, HdmsHome *home, const LostNode *lost)
+{
+	char	   *jwk = NULL;
+	HdmsStatus	status;
+
+	pairing->home = home;
+	pairing->number = lost->number;
+	pairing->is_recovering = true;
+	pairing->keeps_keys = true;
+	pairing->status = PAIRING_NEW;
+	strcpy(pairing->node, hdms_history_node_id(lost->history));
+	strcpy(pairing->peer, lost->institution);
+	strcpy(pairing->network, lost->network);
+	pairing->server = strdup(lost->server);
+	pairing->membership = strdup(lost->membership);
+	status = pairing->server && pairing->membership ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+	if (status == HDMS_OK)
+		status = hdms_key_to_jwk(lost->network_key, false, &jwk);
+	if (status == HDMS_OK)
+		status = hdms_key_from_jwk(jwk, strlen(jwk), &pairing->network_key);
+	free(jwk);
+	return status == HDMS_OK ? hdms_key_derive(home->seed, "hdms-vrf", lost->number, &pairing->vrf) : status;
+}
+
+HdmsStatus
+pairing_recover(HdmsHome *home, const LostNode *lost, Pairing **result)
+{
+	Pairing    *pairing = calloc(1, sizeof(*pairing));
+	HdmsKey    *signer = NULL;
+	HdmsKey    *next = NULL;
+	HdmsStatus	status = pairing ? lost_take(pairing, home, lost) : HDMS_OUT_OF_MEMORY;
+
+	if (status == HDMS_OK)
+		status = pairing_recovery_key(home, lost->number, lost->generation, &signer);
+	if (status == HDMS_OK)
+		status = pairing_recovery_key(home, lost->number, lost->generation + 1, &next);
+	if (status == HDMS_OK)
+		status = fresh_keys(home->suite, &pairing->sign, &pairing->encrypt);
+
+	/* The first encryption key opens what is still on its way to the lost device. */
+	if (status == HDMS_OK && home->suite == HDMS_SUITE_P256)
+	{
+		status = hdms_key_derive(home->seed, "hdms-encrypt", lost->number, &pairing->encrypt_before[0]);
+		pairing->encrypt_before_count = status == HDMS_OK;
+	}
+	if (status == HDMS_OK)
+		status = history_continue(pairing, lost->history, pairing->sign, pairing->encrypt, next, signer,
+								  hdms_key_thumbprint(hdms_history_current(lost->history, HDMS_ROLE_SIGN)), &pairing->history);
+	if (status == HDMS_OK)
+	{
+		pairing->id = store_new_row(home->store, TABLE_PAIRING);
+		if (!pairing_save(pairing) || !pairing_keep(home, pairing))
+			status = HDMS_OUT_OF_MEMORY;
+	}
+	hdms_key_free(signer);
+	hdms_key_free(next);
+	if (status == HDMS_OK)
+		*result = pairing;
+	else
+		pairing_free(pairing);
+	return status;
+}
+
+HdmsStatus
+pairing_rotate(Pairing *pairing)
+{
+	HdmsHistory *history = NULL;
+	HdmsKey    *sign = NULL;
+	HdmsKey    *encrypt = NULL;
+	Pairing		before = *pairing;
+	char	   *json = NULL;
+	HdmsStatus	status = hdms_history_parse(pairing->history, strlen(pairing->history), &history);
+
+	if (status == HDMS_OK)
+		status = fresh_keys(pairing->home->suite, &sign, &encrypt);
+	if (status == HDMS_OK)
+		status = history_continue(pairing, history, sign, encrypt, NULL, pairing->sign, NULL, &json);
+	hdms_history_free(history);
+	if (status != HDMS_OK)
+		goto cleanup;
+	memmove(&pairing->encrypt_before[1], &pairing->encrypt_before[0], sizeof(pairing->encrypt_before[0]) * (PAIRING_OLD_KEYS - 1));
+	pairing->encrypt_before[0] = pairing->encrypt;
+	if (pairing->encrypt_before_count < PAIRING_OLD_KEYS)
+		pairing->encrypt_before_count++;
+	pairing->sign = sign;
+	pairing->encrypt = encrypt;
+	pairing->history = json;
+	pairing->keeps_keys = true;
+	pairing->is_told = false;
+	if (!pairing_save(pairing))
+	{
+		*pairing = before;
+		status = HDMS_OUT_OF_MEMORY;
+		goto cleanup;
+	}
+	hdms_key_free(before.sign);
+	free(before.history);
+	if (before.encrypt_before_count == PAIRING_OLD_KEYS)
+		hdms_key_free(before.encrypt_before[PAIRING_OLD_KEYS - 1]);
+	return HDMS_OK;
+
+cleanup:
+	hdms_key_free(sign);
+	hdms_key_free(encrypt);
+	free(json);
+	return status;
 }
 
 /* Numbers are never used again, even when a pairing was refused: its keys are known to a server. */

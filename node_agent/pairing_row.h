@@ -17,6 +17,8 @@ typedef enum PairingStatus
 	PAIRING_REFUSED				/* ended; problem says why */
 } PairingStatus;
 
+#define PAIRING_OLD_KEYS 4
+
 struct Pairing
 {
 	HdmsHome   *home;
@@ -32,6 +34,8 @@ struct Pairing
 	char	   *server;
 	char	   *voucher;
 	char	   *membership;		/* NULL until paired */
+	bool		is_told;		/* the server has the membership, too */
+	bool		is_recovering;	/* on a new device: copies of the records are being fetched */
 	char	   *name;			/* of the institution; NULL until known */
 	char	   *history;		/* JSON */
 	char		code[7];		/* "" when there is none to show */
@@ -41,6 +45,9 @@ struct Pairing
 	HdmsKey    *sign;
 	HdmsKey    *encrypt;
 	HdmsKey    *vrf;
+	bool		keeps_keys;		/* signing and encryption keys are not from the seed, but kept in the row */
+	HdmsKey    *encrypt_before[PAIRING_OLD_KEYS];	/* newest first: what was sealed before the sender knew of a rotation */
+	int			encrypt_before_count;
 	char		epoch[64];		/* of the server, when the outbox was put */
 
 	/* jtis that one "ack" will answer at the end of this transaction. */
@@ -54,6 +61,34 @@ struct Pairing
 
 /* Makes the keys and the row of a new pairing from an invitation. The same invitation again gives the same pairing. */
 extern HdmsNodeResult pairing_create(HdmsHome *home, const char *uri, Pairing **pairing, HdmsNodeError *error);
+
+/* What the directory says of a node of this seed whose device is lost. */
+typedef struct LostNode
+{
+	uint32_t	number;
+	uint32_t	generation;		/* of the recovery key that is committed to */
+	const HdmsHistory *history;
+	const char *membership;
+	const char *institution;	/* node id: who signed the membership */
+	const char *server;
+	const char *network;		/* fingerprint */
+	const HdmsKey *network_key;
+} LostNode;
+
+/*
+ * A pairing that goes on here: fresh signing and encryption keys, brought in by the recovery key, which revokes the old
+ * device's signing key as of now. Inside a transaction.
+ */
+extern HdmsStatus pairing_recover(HdmsHome *home, const LostNode *lost, Pairing **pairing);
+
+/* Fresh signing and encryption keys, brought in by the current signing key. Inside a transaction. */
+extern HdmsStatus pairing_rotate(Pairing *pairing);
+
+/* The recovery key of a pairing number after so many recoveries. */
+extern HdmsStatus pairing_recovery_key(const HdmsHome *home, uint32_t number, uint32_t generation, HdmsKey **key);
+
+/* Forgets a pairing that was added in a transaction that failed. */
+extern void pairing_drop(HdmsHome *home, Pairing *pairing);
 
 /* Loads all pairings of the home. */
 extern bool pairings_load(HdmsHome *home);

@@ -145,10 +145,27 @@ verify(Request *request, const HdmsKey *key, const unsigned char *secret)
 	}
 }
 
+/*
+ * A node that lost its device has its recovery key only: with that it asks for its own history, to continue it. The directory
+ * knows the key's thumbprint, so the key comes along.
+ */
+static void
+verify_with_recovery_key(Request *request, const char *jwk)
+{
+	HdmsKey    *key = NULL;
+
+	if (hdms_key_from_jwk(jwk, strlen(jwk), &key) != HDMS_OK || strcmp(hdms_key_thumbprint(key), request->node->recovery) != 0)
+		authenticate_refuse(request, AUTHENTICATION_BAD_SIGNATURE);
+	else
+		verify(request, key, NULL);
+	hdms_key_free(key);
+}
+
 /* The node is known: what did it sign with? */
 static void
 verify_with_node(Request *request)
 {
+	const char *recovery_key = request->takes_recovery_key ? request_header(request, "HDMS-Recovery-Key") : NULL;
 	unsigned char server_secret[32];
 	unsigned char secret[32];
 	unsigned char mark[8];
@@ -162,7 +179,10 @@ verify_with_node(Request *request)
 	}
 	if (!request->signed_by_session)
 	{
-		verify(request, request->node->signing, NULL);
+		if (recovery_key != NULL)
+			verify_with_recovery_key(request, recovery_key);
+		else
+			verify(request, request->node->signing, NULL);
 		return;
 	}
 	if (!database_session_secret(request->server->database, server_secret)

@@ -95,18 +95,21 @@ decide_new(Candidate *candidate)
 }
 
 /*
- * Whether a registration brings a later admission than the directory has: after it was put back from a backup, the
+ * Whether a registration brings a later admission (a person: membership) than the directory has: after it was put back from a backup, the
  * node is the one who knows what the operator decided since.
  */
 static bool
 brings_later_admission(const NodeRegistration *registration, const char *kept)
 {
 	HdmsAdmission admission;
+	HdmsVoucher membership;
 
 	if (registration->admission == NULL)
 		return false;
 	if (registration->status == NODE_PENDING || kept == NULL)
 		return true;
+	if (hdms_history_kind(registration->history) == HDMS_PERSON)
+		return hdms_voucher_peek(kept, strlen(kept), &membership) != HDMS_OK || registration->admitted > membership.iat;
 	return strcmp(kept, registration->admission) != 0
 		&& hdms_admission_verify(kept, strlen(kept), registration->network, registration->history, &admission) == HDMS_OK
 		&& registration->admitted > admission.iat;

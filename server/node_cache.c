@@ -96,6 +96,7 @@ node_make(const NodeRow *row)
 	node->kind = hdms_history_kind(history);
 	node->status = row->status;
 	node->references = 1;
+	memcpy(node->recovery, hdms_history_recovery(history), sizeof(node->recovery));
 	signing = hdms_history_current(history, HDMS_ROLE_SIGN);
 	encryption = hdms_history_current(history, HDMS_ROLE_ENCRYPT);
 	node->signing = signing != NULL ? hdms_key_share(signing) : NULL;

@@ -18,6 +18,7 @@ typedef struct Node
 	NodeStatus	status;
 	HdmsKey    *signing;
 	HdmsKey    *encryption;
+	char		recovery[HDMS_DIGEST_TEXT + 1];	/* thumbprint of the recovery key that is committed to */
 	HdmsHistory *history;		/* institutions only: to verify vouchers; NULL for persons, who are many */
 	_Atomic int64_t noted;		/* monotonic ms: when the housekeeper was told that a pending one asks; 0: never */
 	_Atomic int references;

@@ -49,7 +49,7 @@ typedef struct NodeRow
 	HdmsNodeKind kind;
 	NodeStatus	status;
 	char	   *history;
-	char	   *admission;
+	char	   *admission;			/* a person's: the membership */
 } NodeRow;
 
 /* The directory's entry of a node. Strings are malloc'ed and may be NULL. */
@@ -90,7 +90,7 @@ typedef struct NodeRegistration
 	const HdmsHistory *history;
 	VoucherState voucher_state;
 	HdmsVoucher voucher;
-	const char *admission;		/* verified, or NULL */
+	const char *admission;		/* verified, or NULL; a person's is the membership */
 	bool		notary;
 	int64_t		admitted;		/* when the admission was signed */
 	const HdmsKey *network;		/* its key; set with the admission */

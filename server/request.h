@@ -46,6 +46,7 @@ struct Request
 	char	   *keyid;			/* while it is being verified */
 	char	   *nonce;
 	bool		signed_by_session;
+	bool		takes_recovery_key; /* the route lets a node sign with its recovery key */
 	uint64_t	cache_moment;
 	void	   *state;			/* the route's own */
 	void		(*free_state) (Request *request);

@@ -100,6 +100,13 @@ check_voucher(Request *request, const Node *issuer)
 		else if (status == HDMS_OK && (registration->voucher.sub[0] == '\0'
 									   || strcmp(registration->voucher.sub, hdms_history_node_id(registering->history)) == 0))
 			registration->voucher_state = VOUCHER_VALID;
+
+		/* A membership is kept, as an institution's admission is: from it a recovered device learns where it belongs. */
+		if (registration->voucher_state == VOUCHER_VALID && registration->voucher.sub[0] != '\0')
+		{
+			registration->admission = voucher;
+			registration->admitted = registration->voucher.iat;
+		}
 	}
 	submit_registration(request);
 }
@@ -299,6 +306,16 @@ route_register(Request *request)
 	}
 }
 
+/* Which institution a person belongs to is nobody's business but theirs. */
+static bool
+may_see_admission(const Request *request, const char *admission)
+{
+	HdmsVoucher membership;
+
+	return strcmp(request->match.ids[0], request->node->id) == 0 ||
+		(admission != NULL && hdms_voucher_peek(admission, strlen(admission), &membership) != HDMS_OK);
+}
+
 static void
 reply_node(Request *request)
 {
@@ -316,7 +333,8 @@ reply_node(Request *request)
 	}
 	snprintf(entry.status, sizeof(entry.status), "%s", words[found->status]);
 	entry.history = found->history;
-	entry.admission = found->admission;
+	if (may_see_admission(request, found->admission))
+		entry.admission = found->admission;
 	if (found->proof_count >= 0)
 	{
 		entry.checkpoint = found->checkpoint;
@@ -360,5 +378,6 @@ load_node(Request *request)
 void
 route_node(Request *request)
 {
+	request->takes_recovery_key = true;
 	authenticate_any(request, load_node);
 }

@@ -68,6 +68,7 @@ extern void words_write(FILE *out, const char *words);
 extern int	command_init(const Invocation *invocation);
 extern int	command_kit(const Invocation *invocation);
 extern int	command_passphrase(const Invocation *invocation);
+extern int	command_recover(const Invocation *invocation);
 extern int	command_service(const Invocation *invocation);
 extern int	command_export_all(const Invocation *invocation);
 

@@ -36,6 +36,8 @@ static const char usage[] =
 "  status                                       how the node is\n"
 "  retry                                        try again what \"status\" says was put aside\n"
 "  kit [--qr] [--out FILE]                      the recovery kit, to be kept apart from the device\n"
+"  recover --server URL --network FINGERPRINT [--words-file FILE] | recover KIT\n"
+"                                               take over from a lost device (KIT: what is behind the picture; \"-\" reads it)\n"
 "  passphrase [--new-passphrase-file FILE]      change the passphrase\n"
 "\n"
 "The home is $HDMS_HOME, or ~/.hdms-node, unless given. An ID is a number that the lists show, a record's UUID or a verification key.\n";
@@ -64,7 +66,8 @@ option_target(Invocation *invocation, const char *option)
 		{"--home", &invocation->home}, {"--passphrase-file", &invocation->passphrase_file}, {"--reason", &invocation->reason},
 		{"--suite", &invocation->suite}, {"--seed-file", &invocation->seed_file}, {"--out", &invocation->out},
 		{"--type", &invocation->type}, {"--text", &invocation->text}, {"--since", &invocation->since},
-		{"--new-passphrase-file", &invocation->new_passphrase_file},
+		{"--new-passphrase-file", &invocation->new_passphrase_file}, {"--words-file", &invocation->words_file},
+		{"--server", &invocation->server}, {"--network", &invocation->network},
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -115,7 +118,7 @@ arguments_fit(const Invocation *invocation)
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
 		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
-		{"kit", 0, 0}, {"passphrase", 0, 0},
+		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -124,6 +127,8 @@ arguments_fit(const Invocation *invocation)
 				(strcmp(invocation->command, "policy") != 0 || invocation->argument_count != 1) &&
 				(strcmp(invocation->command, "export") != 0 ||
 				 (invocation->all ? invocation->argument_count == 0 && invocation->out != NULL : invocation->argument_count == 1)) &&
+				(strcmp(invocation->command, "recover") != 0 || invocation->argument_count == 1 ||
+				 (invocation->server != NULL && invocation->network != NULL)) &&
 				(strcmp(invocation->command, "reject") != 0 || invocation->reason != NULL);
 	return false;
 }
@@ -372,6 +377,8 @@ main(int argc, char **argv)
 		return command_init(&invocation);
 	if (strcmp(invocation.command, "kit") == 0)
 		return command_kit(&invocation);
+	if (strcmp(invocation.command, "recover") == 0)
+		return command_recover(&invocation);
 	if (strcmp(invocation.command, "passphrase") == 0)
 		return command_passphrase(&invocation);
 	if (strcmp(invocation.command, "run") == 0)

@@ -91,6 +91,8 @@ show_pairing(const json_t *pairing)
 	print_plain(text_of(pairing, "policy"), 7);
 	print_plain(text_of(pairing, "name"), 24);
 	printf("  %s", text_of(pairing, "institution"));
+	if (json_is_true(json_object_get(pairing, "recovering")))
+		printf("  records are being fetched");
 	if (json_is_string(json_object_get(pairing, "code")))
 		printf("  code %s", text_of(pairing, "code"));
 	if (json_is_string(json_object_get(pairing, "problem")))
@@ -151,10 +153,15 @@ show_status(const json_t *result)
 	const json_t *value;
 	const json_t *notice;
 	size_t		index;
+	const json_t *recovery = json_object_get(result, "recovery");
 	json_int_t	offset = json_integer_value(json_object_get(result, "clock_offset_seconds"));
 
 	printf("service: %s\n", json_is_true(json_object_get(result, "running")) ? "running" : "not running");
 	show_pairings(json_object_get(result, "pairings"));
+	if (json_is_object(recovery))
+		printf("recovery: looked at %lld numbers, found %lld pairings%s%s\n", (long long) json_integer_value(json_object_get(recovery, "looked")),
+			   (long long) json_integer_value(json_object_get(recovery, "found")), json_is_string(json_object_get(recovery, "problem")) ? "; " : "",
+			   json_is_string(json_object_get(recovery, "problem")) ? text_of(recovery, "problem") : "");
 	printf("records:");
 	json_object_foreach((json_t *) json_object_get(result, "records"), name, value)
 		printf(" %s %lld", name, (long long) json_integer_value(value));

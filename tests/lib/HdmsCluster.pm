@@ -385,7 +385,7 @@ sub issue
 sub status { my ($self, $record) = @_; return $self->sql("SELECT status FROM hdms.records WHERE record = '$record'"); }
 sub wait_status { my ($self, $record, $status, $limit) = @_; return $self->wait_for("SELECT status FROM hdms.records WHERE record = '$record'", $status, $limit); }
 
-# A patient's device. Its passphrase is in a file.
+# A patient's device. Its passphrase is in a file. With "empty" there is no home yet.
 package HdmsDevice;
 use strict;
 use warnings;
@@ -400,7 +400,7 @@ sub new
 	$self->{passphrase} = "$pg->{base}/device-$name.passphrase";
 	HdmsCluster::spew($self->{passphrase}, "correct horse battery staple $name\n");
 	chmod 0600, $self->{passphrase};
-	$self->cmd('init', $options{suite} ? ('--suite', $options{suite}) : ());
+	$self->cmd('init', $options{suite} ? ('--suite', $options{suite}) : ()) unless $options{empty};
 	$self->configure($options{conf}) if $options{conf};
 	return $self;
 }

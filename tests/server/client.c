@@ -13,7 +13,7 @@
  *	open DIR FILE									open an envelope, print its content
  *	request DIR URL METHOD TARGET [option=value]...	send, print status, headers, an empty line, the body
  *
- * Options of request: body=FILE, text=BODY, type=, accept=, nonce=, keyid=, authority=, tamper=, created=, timeout=, session=1, unsigned=1, stream=1.
+ * Options of request: body=FILE, text=BODY, type=, accept=, nonce=, keyid=, authority=, tamper=, created=, timeout=, session=1, recovery=1, unsigned=1, stream=1.
  * "-" as DIR is for requests that are not signed.
  */
 #include <stdio.h>
@@ -222,6 +222,7 @@ command_request(const char *directory, const char *url, const char *method, cons
 	request.created_offset = option_number(arguments, "created");
 	request.timeout = option_number(arguments, "timeout");
 	request.use_session = option_number(arguments, "session") != 0;
+	request.use_recovery = option_number(arguments, "recovery") != 0;
 	request.unsigned_request |= option_number(arguments, "unsigned") != 0;
 	request.stream = option_number(arguments, "stream") != 0;
 	test_request(&node, &request, &response);

@@ -50,6 +50,7 @@ typedef struct TestRequest
 	long		created_offset; /* seconds */
 	long		timeout;		/* seconds */
 	int			use_session;
+	int			use_recovery;	/* signed by the recovery key, which comes along */
 	int			unsigned_request;
 	int			stream;			/* print as it comes */
 } TestRequest;

@@ -69,7 +69,7 @@ sign(const TestNode *node, const TestRequest *request, const char *authority, st
 		require(hdms_http_sign_session(&covered, node->session_secret, request->keyid ? request->keyid : node->session, created, request->nonce,
 									   &signature), "sign");
 	else
-		require(hdms_http_sign(&covered, node->role[HDMS_ROLE_SIGN], request->keyid ? request->keyid : hdms_history_node_id(node->history),
+		require(hdms_http_sign(&covered, request->use_recovery ? node->recovery : node->role[HDMS_ROLE_SIGN], request->keyid ? request->keyid : hdms_history_node_id(node->history),
 							   created, request->nonce, &signature), "sign");
 	if (request->tamper != NULL && strcmp(request->tamper, "signature") == 0)
 	{
@@ -79,6 +79,14 @@ sign(const TestNode *node, const TestRequest *request, const char *authority, st
 	}
 	if (signature.content_digest != NULL && (request->tamper == NULL || strcmp(request->tamper, "no-digest") != 0))
 		headers = add_header(headers, "Content-Digest", signature.content_digest);
+	if (request->use_recovery)
+	{
+		char	   *jwk = NULL;
+
+		require(hdms_key_to_jwk(node->recovery, false, &jwk), "key");
+		headers = add_header(headers, "HDMS-Recovery-Key", jwk);
+		free(jwk);
+	}
 	headers = add_header(headers, "Signature-Input", signature.signature_input);
 	headers = add_header(headers, "Signature", signature.signature);
 	hdms_http_signature_free(&signature);

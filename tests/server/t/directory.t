@@ -80,7 +80,16 @@ HdmsTest::answers($t->register($q, voucher => HdmsTest::client('voucher', $c->{d
 (my $forged = $voucher) =~ s/(.)(.{20})$/($1 eq 'A' ? 'B' : 'A') . $2/e;
 HdmsTest::answers($t->register($q, voucher => $forged), 403, 'not-admitted', 'a voucher with a wrong signature is refused');
 HdmsTest::answers($t->register($q, voucher => 'nonsense'), 403, 'not-admitted', 'nonsense is no voucher');
-is($t->register($q, voucher => HdmsTest::client('voucher', $a->{dir}, "sub=$q->{id}", 'expires=100000'))->{status}, 201, 'a membership lets its person in');
+my $membership = HdmsTest::client('voucher', $a->{dir}, "sub=$q->{id}", 'expires=100000');
+is($t->register($q, voucher => $membership)->{status}, 201, 'a membership lets its person in');
+is($t->request($q, GET => "/v1/nodes/$q->{id}")->{json}{admission}, $membership, 'and is kept for that person');
+is($t->request($p, GET => "/v1/nodes/$q->{id}")->{json}{admission}, undef, 'and told to nobody else');
+my $later = HdmsTest::client('voucher', $a->{dir}, "sub=$p->{id}", 'expires=100000');
+is($t->register($p, voucher => $later)->{status}, 200, 'a person that came in with a voucher brings its membership later');
+is($t->request($p, GET => "/v1/nodes/$p->{id}", recovery => 1)->{json}{admission}, $later, 'whoever has only the recovery key asks for the own node with that');
+is($t->request($p, GET => "/v1/nodes/$q->{id}", recovery => 1)->{status}, 200, 'or for another');
+HdmsTest::answers($t->request($p, GET => "/v1/nodes/$q->{id}", recovery => 1, keyid => $q->{id}), 401, 'bad-signature', "another node's recovery key is none");
+HdmsTest::answers($t->mailbox($p, recovery => 1), 401, 'bad-signature', 'the recovery key opens no mailbox');
 ($out, $status) = $t->admin('admit', $p->{id});
 is($status, 1, "a person's node cannot be admitted as an institution");
 
