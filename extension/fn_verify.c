@@ -17,13 +17,14 @@
 
 #include "fn_argument.h"
 #include "fn_evidence.h"
+#include "fn_verify_log.h"
 #include "json_scan.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_verify);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_record_failures);
 
 /* For each version those of hdms_evidence_verify() and the ones below; and those of the whole record. */
-#define CHECKS_OF_VERSION	16
+#define CHECKS_OF_VERSION	18
 #define CHECKS_OF_RECORD	8
 
 typedef struct Check
@@ -67,6 +68,9 @@ static const struct
 	{"projection", "the content equals what was signed", "the content differs from what was signed"},
 	{"erased", "erased, authorised: the institution's tombstone is for this version", "the tombstone is for another version"},
 	{"content", "nothing of what was erased is in the table", "what was erased is in the table again"},
+	{"event", "the version ended as the node's own log says, with the same bytes", NULL},
+	{"missing", "no version that the log knows is missing", NULL},
+	{"log", "the events of the record are in the node's own log, under its newest checkpoint", NULL},
 	{"columns", "the table's columns say what was signed", "the table's columns differ from what was signed"},
 };
 
@@ -361,6 +365,16 @@ return_checks(ReturnSetInfo *result, const Checks *checks)
 	}
 }
 
+/* LogRecordCheck */
+static void
+note_log_check(void *arg, int64 ordinal, const char *name, const char *problem)
+{
+	Check	   *check = add_check(arg, ordinal, name, problem == NULL ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+
+	if (check != NULL)
+		check->detail = problem;
+}
+
 /* Everything that can be checked of a record. Lives in the current memory context. */
 static Checks *
 check_record(const RecordEvidence *loaded)
@@ -377,6 +391,7 @@ check_record(const RecordEvidence *loaded)
 	if (loaded->evidence.version_count > 0)
 		check_evidence(checks);
 	check_versions(checks);
+	log_record_verify(loaded, note_log_check, checks);
 	return checks;
 }
 
@@ -385,6 +400,7 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RecordEvidence *loaded;
+	Checks	   *checks;
 
 	argument_required(fcinfo, 0, "record");
 	InitMaterializedSRF(fcinfo, 0);
@@ -393,7 +409,9 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 	loaded = evidence_load(evidence_keys_open(CurrentMemoryContext), PG_GETARG_UUID_P(0));
 	if (loaded == NULL)
 		argument_unknown_record(PG_GETARG_UUID_P(0));
-	return_checks(result, check_record(loaded));
+	checks = check_record(loaded);
+	log_record_inclusion(loaded, note_log_check, checks);
+	return_checks(result, checks);
 	evidence_free(loaded);
 	SPI_finish();
 	return (Datum) 0;

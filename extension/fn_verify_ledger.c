@@ -16,9 +16,12 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "fn_argument.h"
+#include "fn_verify_log.h"
+#include "roster.h"
 #include "verification.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(hdms_fn_verify_ledger);
@@ -53,12 +56,42 @@ static const char *const find_orphans =
 	" UNION ALL SELECT NULL, NULL, 'rows', 'the bytes of version ' || p.id || ' belong to no version' FROM hdms_internal.payloads p"
 	" WHERE NOT EXISTS (SELECT FROM hdms_internal.versions v WHERE v.id = p.id)";
 
+/* What the node's own log covers, against the tables. */
+static const char *const verify_entries =
+	"SELECT f.record, NULL::integer, f.check_name, f.detail"
+	" FROM hdms_internal.ledger_entries e, LATERAL hdms_internal.ledger_entry_failures(e.index) f"
+	" WHERE e.index >= $1 AND e.index < $2";
+
+/* Rows that are in no entry; records that only events remember; bindings that no event made. */
+static const char *const find_unlogged =
+	"SELECT e.record, NULL::integer, 'event', 'event ' || e.id || ' is in no entry of the log' FROM hdms_internal.events e"
+	" WHERE e.id < 1 OR e.id > coalesce((SELECT max(l.last_id) FROM hdms_internal.ledger_entries l WHERE l.kind = 'events'), 0)"
+	" UNION ALL SELECT a.record, NULL, 'audit', 'row ' || a.id || ' of the audit trail is in no entry of the log'"
+	" FROM hdms_internal.audit a"
+	" WHERE a.id < 1 OR a.id > coalesce((SELECT max(l.last_id) FROM hdms_internal.ledger_entries l WHERE l.kind = 'audit'), 0)"
+	" UNION ALL SELECT m.record, NULL, 'missing', 'the record is gone: event ' || min(m.id) || ' is the first about it'"
+	" FROM hdms_internal.events m WHERE m.record IS NOT NULL"
+	" AND NOT EXISTS (SELECT FROM hdms_internal.records r WHERE r.record = m.record) GROUP BY m.record"
+	" UNION ALL SELECT NULL, NULL, 'binding', 'patient ' || pg_catalog.quote_literal(p.patient_ref) || ' is ' || p.status || ' with node '"
+	"  || coalesce(p.node_id, 'none') || '; ' || coalesce('event ' || b.id || ' says ' || b.status || ' with node '"
+	"  || coalesce(b.node_id, 'none'), 'no event says so')"
+	" FROM hdms_internal.patients p LEFT JOIN LATERAL (SELECT e.id, e.status, e.node_id FROM hdms_internal.events e"
+	"  WHERE e.patient_ref = p.patient_ref AND e.record IS NULL AND e.status IS NOT NULL ORDER BY e.id DESC LIMIT 1) b ON true"
+	" WHERE CASE WHEN b.id IS NULL THEN p.node_id IS NOT NULL OR p.status NOT IN ('registered', 'invited')"
+	"  ELSE p.status <> b.status OR p.node_id IS DISTINCT FROM b.node_id END"
+	" AND NOT EXISTS (SELECT FROM hdms_internal.audit_queue q WHERE q.patient_ref = p.patient_ref AND q.action = 'confirm')"
+	" UNION ALL SELECT NULL, NULL, 'binding', 'patient ' || pg_catalog.quote_literal(g.patient_ref) || ' is gone: event ' || min(g.id)"
+	"  || ' is the first about the binding' FROM hdms_internal.events g WHERE g.record IS NULL AND g.status IS NOT NULL"
+	" AND g.patient_ref IS NOT NULL AND NOT EXISTS (SELECT FROM hdms_internal.patients p WHERE p.patient_ref = g.patient_ref)"
+	" GROUP BY g.patient_ref";
+
 typedef struct LedgerRun
 {
 	ReturnSetInfo *result;
 	VerificationProgress progress;
 	Datum		filter[FILTER_ARGS + 1];
 	char		nulls[FILTER_ARGS + 2];
+	LogCheckpoint checkpoint;	/* the newest of the node's own log */
 } LedgerRun;
 
 static const Oid filter_types[FILTER_ARGS + 1] = {UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID};
@@ -99,12 +132,39 @@ put_failure(LedgerRun *ledger, uint64 row)
 				 ledger->progress.failures == FAILURES_LOGGED ? errdetail("Further failures are not logged.") : 0));
 }
 
+/* LogFailure: one that is about no record. */
+static void
+put_log_failure(void *arg, const char *check_name, const char *detail)
+{
+	LedgerRun  *ledger = arg;
+
+	put_row(ledger, (Datum[]) {(Datum) 0, (Datum) 0, CStringGetTextDatum(check_name), CStringGetTextDatum(detail)},
+			(bool[]) {true, true, false, false});
+	if (ledger->progress.failures++ < FAILURES_LOGGED)
+		ereport(LOG, (errmsg("verification failed: check \"%s\": %s", check_name, detail)));
+}
+
+static char *
+describe_checkpoint(const LogCheckpoint *checkpoint)
+{
+	char		root[HDMS_DIGEST_TEXT + 1];
+
+	if (checkpoint->size == 0)
+		return "the node's own log has no checkpoint yet";
+	hdms_base64url_write(checkpoint->root, sizeof(checkpoint->root), root);
+	return psprintf("the newest checkpoint of the node's own log has " INT64_FORMAT " entries until %s, root %s, %d cosignatures",
+					checkpoint->size,
+					pstrdup(timestamptz_to_str(time_t_to_timestamptz((pg_time_t) (checkpoint->time_ms / 1000)))), root,
+					checkpoint->cosignatures);
+}
+
 static void
 put_summary(LedgerRun *ledger)
 {
 	const VerificationProgress *progress = &ledger->progress;
-	char	   *text = psprintf("%lld records with %lld signed versions verified, %lld checks failed",
-								(long long) progress->records, (long long) progress->states, (long long) progress->failures);
+	char	   *text = psprintf("%lld records with %lld signed versions verified, %lld checks failed; %s",
+								(long long) progress->records, (long long) progress->states, (long long) progress->failures,
+								describe_checkpoint(&ledger->checkpoint));
 
 	put_row(ledger, (Datum[]) {(Datum) 0, (Datum) 0, CStringGetTextDatum("summary"), CStringGetTextDatum(text)},
 			(bool[]) {true, true, false, false});
@@ -187,6 +247,56 @@ verify_rows(LedgerRun *ledger)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+static void
+put_failures(LedgerRun *ledger, uint64 rows)
+{
+	for (uint64 row = 0; row < rows; row++)
+		put_failure(ledger, row);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* The entries' rows, in lots as the records are. */
+static void
+verify_logged_rows(LedgerRun *ledger, int64 entry_count)
+{
+	static const Oid types[2] = {INT8OID, INT8OID};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext lot = AllocSetContextCreate(caller, "hdms verify lot", ALLOCSET_DEFAULT_SIZES);
+
+	for (int64 first = 0; first < entry_count; first += RECORDS_AT_ONCE)
+	{
+		Datum		values[2] = {Int64GetDatum(first), Int64GetDatum(first + RECORDS_AT_ONCE)};
+
+		MemoryContextSwitchTo(lot);
+		put_failures(ledger, run(verify_entries, 2, types, values, NULL));
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(lot);
+		verification_report(&ledger->progress);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextDelete(lot);
+}
+
+/*
+ * The node's own log. The worker goes on signing meanwhile: what it signed last is looked up before the snapshot is taken that
+ * all of this is done with, so that the snapshot has it.
+ */
+static void
+verify_log(LedgerRun *ledger)
+{
+	LedgerHead	head = roster_ledger(MyDatabaseId);
+	int64		entry_count;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	log_tree_verify(&head, &ledger->checkpoint, &entry_count, put_log_failure, ledger);
+	if (entry_count > 0 || head.size > 0)
+	{
+		verify_logged_rows(ledger, entry_count);
+		put_failures(ledger, run(find_unlogged, 0, NULL, NULL, NULL));
+	}
+	PopActiveSnapshot();
+}
+
 /* Parallel plans even for lots that the planner thinks small: one row of the function costs a millisecond. */
 static void
 settings_for_parallel(void)
@@ -253,7 +363,12 @@ hdms_fn_verify_ledger(PG_FUNCTION_ARGS)
 	{
 		verify_all(&ledger);
 		if (is_whole)
+		{
 			verify_rows(&ledger);
+			verify_log(&ledger);
+		}
+		else
+			log_checkpoint_read(&ledger.checkpoint, put_log_failure, &ledger);
 		ledger.progress.is_complete = true;
 	}
 	PG_FINALLY();

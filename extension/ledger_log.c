@@ -15,6 +15,7 @@
 #include "ledger_audit.h"
 #include "ledger_log.h"
 #include "node.h"
+#include "roster.h"
 #include "settings.h"
 #include "transaction.h"
 
@@ -92,10 +93,14 @@ ledger_log_rows(LedgerKind kind, uint64 count)
 static void
 sign_checkpoint(void)
 {
+	HdmsCheckpoint checkpoint;
+
 	transaction_begin("signing a checkpoint of the node's own log");
 	(void) merkle_log_sign(&ledger_log);
 	transaction_commit();
 	has_grown = false;
+	if (hdms_checkpoint_parse(ledger_log.note, strlen(ledger_log.note), &checkpoint) == HDMS_OK)
+		roster_report_ledger(checkpoint.size, checkpoint.root);
 }
 
 static TimestampTz

@@ -195,6 +195,34 @@ roster_report_error(const char *text)
 	LWLockRelease(roster->lock);
 }
 
+void
+roster_report_ledger(int64 size, const unsigned char root[HDMS_DIGEST_SIZE])
+{
+	if (own_slot == NULL)
+		return;
+	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
+	own_slot->ledger.size = size;
+	memcpy(own_slot->ledger.root, root, HDMS_DIGEST_SIZE);
+	own_slot->ledger.at = GetCurrentTimestamp();
+	LWLockRelease(roster->lock);
+}
+
+LedgerHead
+roster_ledger(Oid database)
+{
+	LedgerHead	head = {0};
+	RosterSlot *slot;
+
+	if (roster == NULL)
+		return head;
+	LWLockAcquire(roster->lock, LW_SHARED);
+	slot = roster_find(database);
+	if (slot != NULL)
+		head = slot->ledger;
+	LWLockRelease(roster->lock);
+	return head;
+}
+
 bool
 roster_vouchers_wanted(void)
 {

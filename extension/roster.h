@@ -14,6 +14,7 @@
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
+#include "bytes.h"
 #include "verification.h"
 
 #define ROSTER_SLOTS	64		/* databases with a worker */
@@ -41,6 +42,14 @@ typedef struct WorkerCounters
 	int64		failures;		/* of talking to the server */
 } WorkerCounters;
 
+/* The newest checkpoint that this database's worker signed, or found to be right, since the server started. */
+typedef struct LedgerHead
+{
+	int64		size;			/* 0: none */
+	unsigned char root[HDMS_DIGEST_SIZE];
+	TimestampTz at;
+} LedgerHead;
+
 typedef struct RosterSlot
 {
 	Oid			database;		/* InvalidOid: the slot is free */
@@ -57,6 +66,7 @@ typedef struct RosterSlot
 	WorkerCounters counters;
 	char		last_error[ROSTER_TEXT];
 	VerificationProgress verification;
+	LedgerHead	ledger;
 } RosterSlot;
 
 /* A statement of a backend during which a database must not have a worker. */
@@ -90,6 +100,10 @@ extern bool roster_attach(Oid database);
 extern void roster_report(WorkerState state);
 extern void roster_report_round(const WorkerCounters *counters);
 extern void roster_report_error(const char *text);
+
+/* Of the node's own log. Read by any process: size 0 where there is none or the database has no slot. */
+extern void roster_report_ledger(int64 size, const unsigned char root[HDMS_DIGEST_SIZE]);
+extern LedgerHead roster_ledger(Oid database);
 
 /* Whether a backend has asked for vouchers since the last call. */
 extern bool roster_vouchers_wanted(void);

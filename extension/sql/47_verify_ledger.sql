@@ -5,6 +5,11 @@ CREATE FUNCTION hdms_internal.record_failures(record uuid, OUT version integer, 
 COMMENT ON FUNCTION hdms_internal.record_failures(uuid) IS
 	'The checks of a record that failed, then a row without a check that has the number of its signed versions';
 
+CREATE FUNCTION hdms_internal.ledger_entry_failures(index bigint, OUT record uuid, OUT check_name text, OUT detail text) RETURNS SETOF record
+	LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 1 AS 'MODULE_PATHNAME', 'hdms_fn_ledger_entry_failures';
+COMMENT ON FUNCTION hdms_internal.ledger_entry_failures(bigint) IS
+	'A row where the rows that an entry of the node''s own log covers are not those that it promises';
+
 CREATE FUNCTION hdms.verify_ledger(patient_ref text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
 	sample double precision DEFAULT NULL, resume boolean DEFAULT false,
 	OUT record uuid, OUT version integer, OUT check_name text, OUT detail text) RETURNS SETOF record

@@ -4,7 +4,7 @@ use warnings;
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nmax_parallel_workers_per_gather = 2\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.checkpoint_interval = 1\nmax_parallel_workers_per_gather = 2\n");
 my $net = $pg->network;
 my ($north) = $net->hospitals(['north'], ['south', notary => 1]);
 my @records;
@@ -23,9 +23,9 @@ $north->wait_for("SELECT string_agg(status, ',' ORDER BY ordinal) FROM hdms_inte
 
 sub verify { my ($arguments) = @_; return $north->sql("SELECT coalesce(record::text, '-'), coalesce(version::text, '-'), check_name, detail FROM hdms.verify_ledger($arguments)"); }
 
-is(verify(''), '-|-|summary|20 records with 21 signed versions verified, 0 checks failed', 'a sound ledger has a summary and no failure');
-is(verify("'A'"), '-|-|summary|10 records with 11 signed versions verified, 0 checks failed', 'one patient');
-is(verify("NULL, now()"), '-|-|summary|0 records with 0 signed versions verified, 0 checks failed', 'a span of time');
+like(verify(''), qr/^-\|-\|summary\|20 records with 21 signed versions verified, 0 checks failed; the newest checkpoint/, 'a sound ledger has a summary and no failure');
+like(verify("'A'"), qr/^-\|-\|summary\|10 records with 11 signed versions verified, 0 checks failed; /, 'one patient');
+like(verify("NULL, now()"), qr/^-\|-\|summary\|0 records with 0 signed versions verified, 0 checks failed/, 'a span of time');
 my ($few) = verify('NULL, NULL, NULL, 50') =~ /(\d+) records/;
 cmp_ok($few, '<', 20, 'a sample');
 like($north->sql_error('SELECT hdms.verify_ledger(sample => 0)'), qr/"sample" must be more than 0/, 'of nothing is an error');
@@ -63,7 +63,7 @@ subtest 'what was changed is found' => sub {
 			INSERT INTO hdms_internal.versions OVERRIDING SYSTEM VALUE SELECT * FROM saved_v; INSERT INTO hdms_internal.payloads SELECT * FROM saved_p;
 			DROP TABLE saved_v, saved_p; COMMIT");
 	}
-	like(verify(''), qr/^-\|-\|summary.* 0 checks failed$/, 'put back, all is well');
+	like(verify(''), qr/^-\|-\|summary.* 0 checks failed; [^\n]*$/, 'put back, all is well');
 };
 
 subtest 'parallel workers take part' => sub {

@@ -79,7 +79,7 @@ subtest 'what is left is verified' => sub {
 	is($north->sql("SELECT string_agg(DISTINCT detail, ';') FROM hdms.verify('$first') WHERE check_name = 'erased' AND ok"),
 		q(erased, authorised: the institution's tombstone is for this version), 'it is erased and authorised');
 	is($north->sql("SELECT string_agg(check_name, ',' ORDER BY check_name) FROM hdms.verify('$first') WHERE version = 2 AND ok"),
-		'chain,columns,content,erased,receipt,request,time', 'with what a notary saw of it');
+		'chain,columns,content,erased,event,receipt,request,time', 'with what a notary saw of it');
 	is($north->sql("SELECT string_agg(check_name || ': ' || detail, '; ') FROM hdms.verify_ledger() WHERE check_name <> 'summary'"), '', 'the whole ledger verifies');
 	my $evidence = $north->sql("SELECT hdms.export_evidence('$first')");
 	spew("$pg->{base}/run/erased.json", $evidence);
