@@ -58,8 +58,14 @@ command_policy(HdmsHome *home, const json_t *request, char **result, HdmsNodeErr
 
 	if (institution != NULL && policy != NULL)
 	{
+		if (strcmp(policy, "keep") == 0 || strcmp(policy, "erase") == 0)
+		{
+			if (hdms_home_set_erasures(home, institution, strcmp(policy, "erase") == 0, error) != HDMS_NODE_OK)
+				return error->result;
+			return hdms_home_pairings(home, result, error);
+		}
 		if (strcmp(policy, "ask") != 0 && strcmp(policy, "accept") != 0)
-			return node_error(error, HDMS_NODE_BAD_ARGUMENT, "a policy is \"ask\" or \"accept\"");
+			return node_error(error, HDMS_NODE_BAD_ARGUMENT, "a policy is \"ask\" or \"accept\", for erasures \"keep\" or \"erase\"");
 		if (hdms_home_set_policy(home, institution, strcmp(policy, "accept") == 0, error) != HDMS_NODE_OK)
 			return error->result;
 	}
@@ -107,6 +113,8 @@ command_with_id(HdmsHome *home, const char *command, const json_t *request, char
 		return decided(hdms_home_accept(home, id, error), result);
 	if (strcmp(command, "reject") == 0)
 		return decided(hdms_home_reject(home, id, argument(request, "reason"), error), result);
+	if (strcmp(command, "erase") == 0)
+		return decided(hdms_home_erase(home, id, error), result);
 	if (strcmp(command, "show") == 0)
 		return hdms_home_show(home, id, result, error);
 	if (strcmp(command, "verify") == 0)

@@ -62,6 +62,7 @@ extern Outcome flow_skip(Arrival *arrival);
 extern Outcome flow_alive(Arrival *arrival);
 extern Outcome flow_committed(Arrival *arrival);
 extern Outcome flow_withdrawn(Arrival *arrival);
+extern Outcome flow_erased(Arrival *arrival);
 extern Outcome flow_want(Arrival *arrival);
 
 /* DONE, FAILED (memory, OpenSSL), or REFUSED with the status as its reason. */

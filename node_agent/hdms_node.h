@@ -121,7 +121,7 @@ extern HDMS_NODE_API void hdms_home_close(HdmsHome *home);
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pair(HdmsHome *home, const char *uri, int64_t *pairing, HdmsNodeError *error);
 
 /*
- * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "code", "problem", "recovering": whether its
+ * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "erasures", "code", "problem", "recovering": whether its
  * records are being fetched for a new device}. status: "new", "registered", "sent", "paired", "refused". code: six digits to read out where the institution asks for confirmation.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairing(HdmsHome *home, int64_t pairing, char **json, HdmsNodeError *error);
@@ -144,7 +144,7 @@ typedef struct HdmsRecordQuery
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_records(HdmsHome *home, const HdmsRecordQuery *query, char **json, HdmsNodeError *error);
 
-/* One entry with "content": the record's bytes as they were signed. */
+/* One entry with "content": the record's bytes as they were signed; null when it was erased. "tombstone": the institution has erased its own. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
 
 /* Accepts what waits: signs the acceptance and draws the notary. The messages go out when the engine runs. */
@@ -166,6 +166,15 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_export(HdmsHome *home, const char 
  * The standing rule for an institution, known by its pairing's number, node id or unambiguous name: accept without asking, or ask.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_set_policy(HdmsHome *home, const char *institution, bool accept, HdmsNodeError *error);
+
+/* Likewise what becomes of the person's copies when that institution erases a record: they are erased, or kept, which is the rule to begin with. */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_set_erasures(HdmsHome *home, const char *institution, bool erase, HdmsNodeError *error);
+
+/*
+ * Erases the person's copy of a record that its institution has erased: verification keys, evidence without content, and the institution's
+ * tombstone stay. HDMS_NODE_REFUSED where the institution still has it.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_erase(HdmsHome *home, const char *id, HdmsNodeError *error);
 
 /* All pairings, as in hdms_home_pairing(). */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairings(HdmsHome *home, char **json, HdmsNodeError *error);

@@ -31,6 +31,7 @@ dossier_free(Dossier *dossier)
 		free((char *) dossier->versions[i].acceptance);
 		free((char *) dossier->versions[i].request);
 		free((char *) dossier->versions[i].receipt);
+		free((char *) dossier->versions[i].tombstone);
 	}
 	free(dossier->versions);
 	free(dossier->lists);
@@ -41,10 +42,13 @@ static bool
 version_parts(HdmsHome *home, int64_t id, HdmsEvidenceVersion *out)
 {
 	HdmsBytes	state = {0};
+	HdmsBytes	tombstone = {0};
 	Evidence	evidence;
-	bool		good = evidence_get(home, id, &evidence) && part_get(home, id, PART_STATE, &state);
+	bool		good = evidence_get(home, id, &evidence) && part_get(home, id, PART_STATE, &state) &&
+		(state.data != NULL || part_get(home, id, PART_TOMBSTONE, &tombstone));
 
-	if (good && (state.data == NULL || evidence.acceptance == NULL || evidence.request == NULL || evidence.receipt == NULL))
+	out->tombstone = (char *) tombstone.data;
+	if (good && ((state.data == NULL && tombstone.data == NULL) || evidence.acceptance == NULL || evidence.request == NULL || evidence.receipt == NULL))
 		good = store_fail(home->store, "evidence is missing");
 	out->state = (char *) state.data;
 	if (good)
@@ -123,7 +127,8 @@ dossier_make(HdmsHome *home, const char *id, Version *version, Dossier *dossier,
 	if (result != HDMS_NODE_OK)
 		return result;
 	pairing = pairing_find(home, version->pairing);
-	if (pairing == NULL || (version->status != VERSION_NOTARISED && version->status != VERSION_FINAL && version->status != VERSION_SUPERSEDED))
+	if (pairing == NULL || (version->status != VERSION_NOTARISED && version->status != VERSION_FINAL && version->status != VERSION_SUPERSEDED &&
+							version->status != VERSION_ERASED))
 		return node_error(error, HDMS_NODE_REFUSED, "record %s has no evidence yet: it is %s", version->record, version_status_word(version->status));
 	if (version->number < 1 || version->number > MAX_VERSIONS || !dossier_fill(home, pairing, version, dossier))
 	{

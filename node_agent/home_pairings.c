@@ -19,11 +19,12 @@ text_or_null(const char *text)
 static json_t *
 pairing_json(const Pairing *pairing)
 {
-	return json_pack("{s:I, s:s, s:b, s:s, s:s, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:I, s:s, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o}",
 					 "pairing", (json_int_t) pairing->id, "status", pairing_status_word(pairing->status),
 					 "recovering", pairing->is_recovering,
 					 "institution", pairing->peer, "node", pairing->node, "name", text_or_null(pairing->name),
 					 "server", pairing->server, "policy", pairing->accept ? "accept" : "ask",
+					 "erasures", pairing->follows_erasures ? "erase" : "keep",
 					 "code", text_or_null(pairing->code), "problem", text_or_null(pairing->problem));
 }
 
@@ -89,8 +90,9 @@ pairing_is(const Pairing *pairing, const char *institution)
 		(pairing->name != NULL && strcasecmp(institution, pairing->name) == 0);
 }
 
-HdmsNodeResult
-hdms_home_set_policy(HdmsHome *home, const char *institution, bool accept, HdmsNodeError *error)
+/* Sets one of the rules of all pairings with an institution. */
+static HdmsNodeResult
+set_rule(HdmsHome *home, const char *institution, bool is_erasure, bool value, HdmsNodeError *error)
 {
 	const Pairing *first = NULL;
 
@@ -113,14 +115,15 @@ hdms_home_set_policy(HdmsHome *home, const char *institution, bool accept, HdmsN
 	for (size_t i = 0; i < home->pairing_count; i++)
 	{
 		Pairing    *pairing = home->pairings[i];
-		bool		before = pairing->accept;
+		bool	   *rule = is_erasure ? &pairing->follows_erasures : &pairing->accept;
+		bool		before = *rule;
 
 		if (!pairing_is(pairing, institution))
 			continue;
-		pairing->accept = accept;
+		*rule = value;
 		if (!pairing_save(pairing))
 		{
-			pairing->accept = before;
+			*rule = before;
 			store_rollback(home->store);
 			return node_error(error, HDMS_NODE_STORAGE, "cannot write: %s", store_error(home->store));
 		}
@@ -128,4 +131,16 @@ hdms_home_set_policy(HdmsHome *home, const char *institution, bool accept, HdmsN
 	if (!store_commit(home->store))
 		return node_error(error, HDMS_NODE_STORAGE, "cannot write: %s", store_error(home->store));
 	return HDMS_NODE_OK;
+}
+
+HdmsNodeResult
+hdms_home_set_policy(HdmsHome *home, const char *institution, bool accept, HdmsNodeError *error)
+{
+	return set_rule(home, institution, false, accept, error);
+}
+
+HdmsNodeResult
+hdms_home_set_erasures(HdmsHome *home, const char *institution, bool erase, HdmsNodeError *error)
+{
+	return set_rule(home, institution, true, erase, error);
 }

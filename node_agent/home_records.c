@@ -131,7 +131,7 @@ version_in_force(HdmsHome *home, const char *record, bool asked, Version *versio
 {
 	static const VersionStatus order[] = {
 		VERSION_FINAL, VERSION_NOTARISED, VERSION_NOTARISING, VERSION_ACCEPTED, VERSION_ASKED, VERSION_RECEIVED,
-		VERSION_FAILED, VERSION_REJECTED, VERSION_EXPIRED, VERSION_WITHDRAWN
+		VERSION_FAILED, VERSION_REJECTED, VERSION_EXPIRED, VERSION_WITHDRAWN, VERSION_ERASED
 	};
 
 	if (asked)
@@ -186,12 +186,34 @@ with_content(json_t *object, const HdmsBytes *content)
 	return text;
 }
 
+/* The content after the rest of an entry; null where the copy was erased. */
+static HdmsNodeResult
+show_content(HdmsHome *home, const Version *version, json_t *object, char **json, HdmsNodeError *error)
+{
+	HdmsBytes	state = {0};
+	HdmsBytes	content = {0};
+	HdmsNodeResult result = HDMS_NODE_OK;
+
+	if (version->status == VERSION_ERASED)
+	{
+		json_object_set_new(object, "content", json_null());
+		*json = json_dumps(object, JSON_COMPACT);
+		return *json != NULL ? HDMS_NODE_OK : node_error(error, HDMS_NODE_FAILED, "out of memory");
+	}
+	if (!part_get(home, version->id, PART_STATE, &state) || state.data == NULL)
+		result = node_error(error, HDMS_NODE_STORAGE, "cannot read the record: %s", store_error(home->store));
+	else if (hdms_state_content((const char *) state.data, state.len, &content) != HDMS_OK || (*json = with_content(object, &content)) == NULL)
+		result = node_error(error, HDMS_NODE_FAILED, "cannot take the record apart");
+	hdms_bytes_wipe(&state);
+	hdms_bytes_wipe(&content);
+	return result;
+}
+
 HdmsNodeResult
 hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error)
 {
 	Version		version;
-	HdmsBytes	state = {0};
-	HdmsBytes	content = {0};
+	HdmsBytes	tombstone = {0};
 	json_t	   *object = NULL;
 	size_t		count;
 	const CatalogueEntry *entries;
@@ -208,13 +230,14 @@ hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error
 	json_object_set_new(object, "vk", json_string(version.vk));
 	json_object_set_new(object, "notary", version.notary[0] ? json_string(version.notary) : json_null());
 	json_object_set_new(object, "problem", version.last_error[0] ? json_string(version.last_error) : json_null());
-	if (!part_get(home, version.id, PART_STATE, &state) || state.data == NULL)
+	if (!part_get(home, version.id, PART_TOMBSTONE, &tombstone))
 		result = node_error(error, HDMS_NODE_STORAGE, "cannot read the record: %s", store_error(home->store));
-	else if (hdms_state_content((const char *) state.data, state.len, &content) != HDMS_OK || (*json = with_content(object, &content)) == NULL)
-		result = node_error(error, HDMS_NODE_FAILED, "cannot take the record apart");
+	if (tombstone.data != NULL)
+		json_object_set_new(object, "tombstone", json_string((char *) tombstone.data));
+	if (result == HDMS_NODE_OK)
+		result = show_content(home, &version, object, json, error);
 	json_decref(object);
-	hdms_bytes_wipe(&state);
-	hdms_bytes_wipe(&content);
+	hdms_bytes_free(&tombstone);
 	return result;
 }
 

@@ -28,6 +28,7 @@ static const struct
 	[OUT_WANT] = {HDMS_MSG_WANT, true},
 	[OUT_KEYS] = {HDMS_MSG_KEYS, true},
 	[OUT_COPIES] = {HDMS_MSG_COPIES, false},
+	[OUT_ERASURE] = {HDMS_MSG_ERASURE, true},
 };
 
 static HdmsStatus

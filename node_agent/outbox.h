@@ -14,7 +14,7 @@ typedef enum OutboxType
 	OUT_PAIR, OUT_NOTARISE, OUT_SILENT, OUT_ACCEPTED, OUT_REJECTED,
 	OUT_ACK, OUT_REFUSED,		/* never awaited: gone once the server has them */
 	OUT_COPIES,					/* likewise */
-	OUT_WANT, OUT_KEYS,
+	OUT_WANT, OUT_KEYS, OUT_ERASURE,
 	OUT_TYPE_COUNT
 } OutboxType;
 

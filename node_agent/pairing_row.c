@@ -214,7 +214,8 @@ pairing_print(const Pairing *pairing)
 		add_text(object, "problem", pairing->problem);
 	if (good && pairing->keeps_keys)
 		good = add_private(object, "sign", pairing->sign) && add_private(object, "encrypt", pairing->encrypt) && add_old_keys(object, pairing);
-	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "recovering", pairing->is_recovering);
+	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "recovering", pairing->is_recovering) &&
+		add_flag(object, "follows_erasures", pairing->follows_erasures);
 	if (good)
 		text = json_dumps(object, JSON_COMPACT);
 	json_decref(object);
@@ -282,6 +283,7 @@ pairing_parse(Pairing *pairing, const HdmsBytes *text)
 		pairing->is_told = json_is_true(json_object_get(object, "told"));
 		pairing->is_recovering = json_is_true(json_object_get(object, "recovering"));
 		pairing->keeps_keys = json_object_get(object, "sign") != NULL;
+		pairing->follows_erasures = json_is_true(json_object_get(object, "follows_erasures"));
 		good = read_text(object, "server", &pairing->server) && read_text(object, "voucher", &pairing->voucher) &&
 			read_text(object, "membership", &pairing->membership) && read_text(object, "name", &pairing->name) &&
 			read_text(object, "history", &pairing->history) && read_key(object, "network_jwk", &pairing->network_key) &&

@@ -26,6 +26,7 @@ struct Pairing
 	uint32_t	number;			/* which keys under the seed */
 	PairingStatus status;
 	bool		accept;			/* the policy */
+	bool		follows_erasures;	/* what the institution erases is erased here, too */
 	char		node[HDMS_DIGEST_TEXT + 1];
 	char		peer[HDMS_DIGEST_TEXT + 1];		/* the institution */
 	char		network[HDMS_DIGEST_TEXT + 1];	/* the network key's thumbprint */

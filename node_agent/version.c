@@ -16,7 +16,7 @@ const char *
 version_status_word(VersionStatus status)
 {
 	static const char *const words[VERSION_STATUS_COUNT] = {
-		"received", "asked", "accepted", "notarising", "notarised", "final", "superseded", "rejected", "expired", "withdrawn", "failed"
+		"received", "asked", "accepted", "notarising", "notarised", "final", "superseded", "rejected", "expired", "withdrawn", "failed", "erased"
 	};
 
 	return words[status];

@@ -21,6 +21,7 @@ typedef enum VersionStatus
 	VERSION_EXPIRED,
 	VERSION_WITHDRAWN,			/* by the institution */
 	VERSION_FAILED,				/* the notary refused for good */
+	VERSION_ERASED,				/* by the institution, and then here: the evidence and a tombstone are left */
 	VERSION_STATUS_COUNT
 } VersionStatus;
 
@@ -34,6 +35,7 @@ typedef enum VersionStatus
 #define PART_EVIDENCE		2
 #define PART_RECEIPT		3
 #define PART_REJECTION		4
+#define PART_TOMBSTONE		5	/* the institution has erased its own copy */
 #define PART_REQUEST(n)		(8 + (n))
 #define PART_SKIP(n)		(36 + (n))
 #define MAX_REQUESTS		28

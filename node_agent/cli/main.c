@@ -33,6 +33,8 @@ static const char usage[] =
 "  export ID [--out FILE]                       its evidence file, which anybody can check\n"
 "  export --all --out DIR                       the evidence files of all records, one each\n"
 "  policy [INSTITUTION ask|accept]              the standing rule for an institution\n"
+"  policy INSTITUTION keep|erase                what becomes of your copy of a record that it erases\n"
+"  erase ID                                     erases your copy of a record that its institution has erased\n"
 "  status                                       how the node is\n"
 "  retry                                        try again what \"status\" says was put aside\n"
 "  kit [--qr] [--out FILE]                      the recovery kit, to be kept apart from the device\n"
@@ -117,7 +119,7 @@ arguments_fit(const Invocation *invocation)
 		int			max;
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
-		{"show", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
+		{"show", 1, 1}, {"erase", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
 		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
 

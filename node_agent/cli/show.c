@@ -93,6 +93,8 @@ show_pairing(const json_t *pairing)
 	printf("  %s", text_of(pairing, "institution"));
 	if (json_is_true(json_object_get(pairing, "recovering")))
 		printf("  records are being fetched");
+	if (strcmp(text_of(pairing, "erasures"), "erase") == 0)
+		printf("  follows erasures");
 	if (json_is_string(json_object_get(pairing, "code")))
 		printf("  code %s", text_of(pairing, "code"));
 	if (json_is_string(json_object_get(pairing, "problem")))
@@ -191,9 +193,11 @@ show_record(const json_t *result, const char *json, size_t len)
 	printf("\nverification key: %s\n", text_of(result, "vk"));
 	if (json_is_string(json_object_get(result, "problem")))
 		printf("problem: %s\n", text_of(result, "problem"));
+	if (json_is_string(json_object_get(result, "tombstone")))
+		printf("The institution has erased this record.\n");
 
 	/* The bytes as they were signed; a strict scanner saw them, so only a string can hold what a terminal would act upon, and JSON escapes control characters. */
-	if (hdms_json_member(json, len, "content", &content) == HDMS_OK)
+	if (hdms_json_member(json, len, "content", &content) == HDMS_OK && content.kind != HDMS_JSON_NULL)
 	{
 		char	   *copy = strndup(content.value.data, content.value.len);
 

@@ -141,7 +141,8 @@ bench_arrive(Bench *bench, const char *envelope)
 static const char *
 type_word(OutboxType type)
 {
-	static const char *const words[] = {"pair", "notarise", "silent", "accepted", "rejected", "ack", "refused", "copies"};
+	static const char *const words[] = {"pair", "notarise", "silent", "accepted", "rejected", "ack", "refused", "copies", "want", "keys",
+	"erasure"};
 
 	return words[type];
 }

@@ -109,6 +109,8 @@ typedef struct Sim
 	size_t		verified_accepted;	/* "accepted" messages whose evidence verified */
 	size_t		bad_messages;	/* from patients, that did not open or verify */
 	char	   *copies;			/* the body of the newest "copies" */
+	char		erasure[16];	/* the code of the newest "erasure"; "" for none */
+	char		erasure_vk[HDMS_DIGEST_TEXT + 1];
 } Sim;
 
 /* network: the operator's key, taken; NULL: a fresh one. */

@@ -190,6 +190,12 @@ sim_institution_act(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
 				snprintf(sim->versions[j].code, sizeof(sim->versions[j].code), "%s", body->code);
 			}
 	}
+	else if (strcmp(head->type, HDMS_MSG_ERASURE) == 0)
+	{
+		snprintf(sim->erasure, sizeof(sim->erasure), "%s", body->code);
+		snprintf(sim->erasure_vk, sizeof(sim->erasure_vk), "%s", body->vk);
+		answer_ack(sim, head);
+	}
 	else if (strcmp(head->type, HDMS_MSG_COPIES) == 0)
 	{
 		free(sim->copies);

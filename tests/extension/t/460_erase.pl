@@ -74,6 +74,24 @@ subtest 'what is gone and what stays' => sub {
 	is($north->sql("SELECT detail FROM hdms.doctor() WHERE check_name = 'erased content'"), 'nothing that was erased is left in the files of the tables', 'as hdms.doctor() says');
 };
 
+subtest 'the patient decides about the copy' => sub {
+	$north->wait_for("SELECT answer FROM hdms.erasures WHERE record = '$first'", 'kept');
+	pass('it is kept, and the institution knows');
+	is($north->sql("SELECT string_agg(status, ',') FROM hdms.events WHERE record = '$first' AND kind = 'erasure_answered'"), 'kept', 'by an event, too');
+	like($alice->cmd('show', $first), qr/has erased this record.*$marker two/s, 'the patient still has it, and sees that the institution has not');
+	like($alice->cmd('status'), qr/erased: North Hospital has erased record $first/, 'there is a notice');
+	my ($status, undef, $error) = $alice->try_cmd('erase', $kept);
+	is($status, 1, 'a copy of what the institution still has is not erased');
+	like($error, qr/has not erased record/, 'with a clear word');
+	$alice->cmd('erase', $first);
+	$north->wait_for("SELECT answer FROM hdms.erasures WHERE record = '$first'", 'erased');
+	pass('when the patient erases it the institution learns of that');
+	unlike($alice->cmd('show', $first), qr/$marker/, 'nothing is shown of it');
+	like($alice->cmd('verify', $first), qr/erased/, 'and it still verifies');
+	$north->wait_for("SELECT count(*) FROM hdms_internal.outbox WHERE type = 'erased'", '0');
+	pass('nothing is owed any more');
+};
+
 subtest 'what is left is verified' => sub {
 	is(failures($first), '', 'nothing fails');
 	is($north->sql("SELECT string_agg(DISTINCT detail, ';') FROM hdms.verify('$first') WHERE check_name = 'erased' AND ok"),
@@ -130,6 +148,8 @@ subtest 'what was under way ends' => sub {
 	$early =~ s/\s//g;
 	$north->sql("SELECT hdms.erase('$_', 'a mistake')") for $open, $early;
 	$north->wait_status($_, 'erased') for $open, $early;
+	wait_until('the device to end it', sub { grep { $_->{record} eq $open && $_->{status} eq 'withdrawn' } @{$alice->json('records', '--all')} });
+	is(scalar(@{$alice->json('inbox')}), 0, 'the patient is not asked any more');
 	is(failures($open), '', 'a record that waits for the patient is erased, and that is authorised');
 	is(failures($early), '', 'also one that was never signed');
 	is($north->sql("SELECT string_agg(vk IS NULL || ' ' || (receiver IS NULL), ',') FROM hdms_internal.tombstones WHERE record = '$early'"), 'true true', 'of which nobody has to be told');
