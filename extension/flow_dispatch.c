@@ -37,6 +37,7 @@ static const MessageRule rules[] = {
 	{HDMS_MSG_PROBE_REPLY, false, true, true, flow_probe_reply},
 	{HDMS_MSG_ERASURE, true, false, false, flow_erasure},
 	{HDMS_MSG_WANT, true, false, false, flow_want},
+	{HDMS_MSG_COPIES, true, false, true, flow_copies},
 };
 
 static FlowPlan set_delivered =

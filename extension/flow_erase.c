@@ -76,6 +76,10 @@ FLOW_PLAN("WITH p AS (UPDATE hdms_internal.payloads SET content = NULL, state = 
 		  " ended_at = coalesce(ended_at, clock_timestamp()) WHERE id = ANY ($1)",
 		  INT8ARRAYOID);
 
+/* Damaged rows that were kept when they were repaired, also where the content had come into another record's row. */
+static FlowPlan forget_incidents =
+FLOW_PLAN("DELETE FROM hdms_internal.incidents WHERE record = CAST($1 AS uuid) OR holds = CAST($1 AS uuid)", TEXTOID);
+
 static FlowPlan set_erased =
 FLOW_PLAN("UPDATE hdms_internal.erasures SET status = 'erased', erased_at = coalesce(erased_at, clock_timestamp()),"
 		  " filenode = pg_relation_filenode('hdms_internal.payloads') WHERE record = CAST($1 AS uuid)",
@@ -252,6 +256,7 @@ erase_record(ErasedRecord *erased, StringInfo journal)
 	load_versions(erased);
 	sign_tombstones(erased, journal);
 	flow_run(&wipe, flow_int64_array(erased->ids, erased->count));
+	flow_run(&forget_incidents, flow_text(erased->record));
 	flow_run(&set_erased, flow_text(erased->record));
 	for (int i = 0; i < erased->count; i++)
 	{

@@ -45,6 +45,12 @@ extern int	flow_probe_timers(void);
 /* flow_want.c */
 extern FlowOutcome flow_want(const FlowMessage *message, char **reason);
 
+/* flow_copies.c */
+extern FlowOutcome flow_copies(const FlowMessage *message, char **reason);
+
+/* flow_repair.c: asks for what is to be repaired or recovered. Returns the seconds until it wants to look again. */
+extern int	flow_repair_timers(void);
+
 /* Puts the answer to a message. */
 extern void flow_answer(const FlowMessage *message, const char *type, int64 version_id, bool awaited, const HdmsBody *body);
 

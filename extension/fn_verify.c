@@ -17,6 +17,7 @@
 
 #include "fn_argument.h"
 #include "fn_evidence.h"
+#include "fn_verify.h"
 #include "fn_verify_log.h"
 #include "json_scan.h"
 
@@ -415,6 +416,29 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 	evidence_free(loaded);
 	SPI_finish();
 	return (Datum) 0;
+}
+
+char *
+verify_first_failure(EvidenceKeys *keys, const pg_uuid_t *record)
+{
+	RecordEvidence *loaded = evidence_load(keys, record);
+	char	   *failure = NULL;
+	Checks	   *checks;
+
+	if (loaded == NULL)
+		return pstrdup("the record has no version");
+	checks = check_record(loaded);
+	for (int i = 0; i < checks->count && failure == NULL; i++)
+	{
+		const Check *check = &checks->checks[i];
+
+		if (check->status == HDMS_OK || !check->applies)
+			continue;
+		failure = check->version == 0 ? psprintf("check \"%s\": %s", check->name, meaning_of(check)) :
+			psprintf("version %d, check \"%s\": %s", (int) check->version, check->name, meaning_of(check));
+	}
+	evidence_free(loaded);
+	return failure;
 }
 
 /* Keys for all records of one statement: in a parallel worker, or in its leader. */

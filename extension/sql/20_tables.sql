@@ -340,6 +340,58 @@ CREATE TABLE hdms_internal.ledger_checkpoints (
 	signed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- Records whose stored bytes are to be compared with the patient's and put right.
+CREATE TABLE hdms_internal.repairs (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	record uuid NOT NULL,
+	status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'asked', 'repaired', 'sound', 'impossible')),
+	everything boolean NOT NULL DEFAULT false,	-- the patient's node is asked for all that it has: what is missing is not known by name
+	node_id text,						-- whom was asked
+	jti uuid,							-- the question
+	asked integer NOT NULL DEFAULT 0,	-- for so many versions by name
+	rounds integer NOT NULL DEFAULT 0,
+	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	reason text,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	asked_at timestamptz,
+	finished_at timestamptz
+);
+CREATE UNIQUE INDEX repairs_open ON hdms_internal.repairs (record) WHERE status IN ('queued', 'asked');
+CREATE INDEX repairs_queued ON hdms_internal.repairs (next_try) WHERE status = 'queued';
+CREATE INDEX repairs_jti ON hdms_internal.repairs (jti) WHERE jti IS NOT NULL;
+
+-- Patients' nodes that are asked for all that they have, page by page: how far that is.
+CREATE TABLE hdms_internal.recoveries (
+	node_id text PRIMARY KEY,
+	status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'asked', 'complete')),
+	place text,							-- the node's own word for where to go on
+	jti uuid,							-- the question
+	pages integer NOT NULL DEFAULT 0,
+	copies bigint NOT NULL DEFAULT 0,
+	restored bigint NOT NULL DEFAULT 0,
+	unsound bigint NOT NULL DEFAULT 0,
+	problem text,
+	next_try timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	finished_at timestamptz
+);
+CREATE INDEX recoveries_queued ON hdms_internal.recoveries (next_try) WHERE status = 'queued';
+CREATE INDEX recoveries_jti ON hdms_internal.recoveries (jti) WHERE jti IS NOT NULL;
+
+-- Damaged rows as they were found, kept until the record is erased.
+CREATE TABLE hdms_internal.incidents (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	found_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	record uuid NOT NULL,
+	version_id bigint,
+	what text NOT NULL CHECK (what IN ('records', 'versions', 'payloads')),
+	damaged json NOT NULL,
+	holds uuid							-- the record whose state was found there, where it is another
+);
+CREATE INDEX incidents_record ON hdms_internal.incidents (record);
+CREATE INDEX incidents_holds ON hdms_internal.incidents (holds) WHERE holds IS NOT NULL;
+
 -- Ciphertext, signatures and hashes do not get smaller: trying costs more than all else that is done with them here.
 ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;
 ALTER TABLE hdms_internal.inbox ALTER COLUMN envelope SET STORAGE EXTERNAL;

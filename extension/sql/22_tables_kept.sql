@@ -28,12 +28,17 @@ SELECT pg_extension_config_dump('hdms_internal.log_checkpoints', '');
 SELECT pg_extension_config_dump('hdms_internal.ledger_entries', '');
 SELECT pg_extension_config_dump('hdms_internal.ledger_tiles', '');
 SELECT pg_extension_config_dump('hdms_internal.ledger_checkpoints', '');
+SELECT pg_extension_config_dump('hdms_internal.repairs', '');
+SELECT pg_extension_config_dump('hdms_internal.recoveries', '');
+SELECT pg_extension_config_dump('hdms_internal.incidents', '');
 SELECT pg_extension_config_dump('hdms_internal.versions_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.issue_queue_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.outbox_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.inbox_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.refusals_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.audit_queue_id_seq', '');
+SELECT pg_extension_config_dump('hdms_internal.repairs_id_seq', '');
+SELECT pg_extension_config_dump('hdms_internal.incidents_id_seq', '');
 
 COMMENT ON TABLE hdms_internal.node IS 'What this database is in the network: one row';
 COMMENT ON TABLE hdms_internal.peers IS 'Other nodes and their key histories as pinned';
@@ -64,3 +69,6 @@ COMMENT ON TABLE hdms_internal.log_checkpoints IS 'The notary''s log: signed che
 COMMENT ON TABLE hdms_internal.ledger_entries IS 'The node''s own log: its leaves, and the rows of events and audit that each covers';
 COMMENT ON TABLE hdms_internal.ledger_tiles IS 'The node''s own log: hashes, 256 to a tile';
 COMMENT ON TABLE hdms_internal.ledger_checkpoints IS 'The node''s own log: signed checkpoints';
+COMMENT ON TABLE hdms_internal.repairs IS 'Records that are compared with the patient''s copies and put right';
+COMMENT ON TABLE hdms_internal.recoveries IS 'Patients'' nodes that are asked for all that they have';
+COMMENT ON TABLE hdms_internal.incidents IS 'Damaged rows as they were found';

@@ -2,6 +2,7 @@
 GRANT USAGE ON SCHEMA hdms_internal TO hdms_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA hdms_internal TO hdms_worker;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA hdms_internal TO hdms_worker;
+GRANT SELECT, UPDATE ON SEQUENCE hdms_internal.versions_id_seq TO hdms_worker;	-- a version that is put back has its old id
 
 CREATE FUNCTION hdms_internal.wake_worker() RETURNS void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'hdms_wake_worker';

@@ -48,6 +48,9 @@ GRANT EXECUTE ON FUNCTION
 	hdms.resend(uuid),
 	hdms.verify(uuid),
 	hdms.verify_ledger(text, timestamptz, timestamptz, double precision, boolean),
+	hdms.repair(uuid),
+	hdms.repair_ledger(),
+	hdms.recover_ledger(),
 	hdms.doctor(),
 	hdms.set_retention(text, interval),
 	hdms.erase(uuid, text),
@@ -57,7 +60,8 @@ GRANT EXECUTE ON FUNCTION
 	hdms_internal.verification_status()	-- behind hdms.verification
 	TO hdms_admin;
 GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit,
-	hdms.retention_rules, hdms.erasures
+	hdms.retention_rules, hdms.erasures,
+	hdms.repairs, hdms.incidents, hdms.recovery
 	TO hdms_admin;
 
 -- The analyst sees what node this is.
