@@ -276,6 +276,10 @@ courier_look_at(HttpExchange *exchange)
 	if (courier_repeat(exchange, word, server_now))
 		return true;
 
+	/* A server that was put back from a backup may know the node by a key that was replaced since. */
+	if (exchange->status == 401 && strcmp(word, "bad-signature") == 0 && exchange->signer == HTTP_BY_KEY && join_key_refused())
+		return false;
+
 	if (exchange->status == 0 || exchange->status >= 500 || exchange->status == 429 ||
 		(exchange->status == 401 && strcmp(word, "unknown-node") != 0))
 	{

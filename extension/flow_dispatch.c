@@ -31,6 +31,7 @@ static const MessageRule rules[] = {
 	{HDMS_MSG_ACK, true, true, false, flow_ack},
 	{HDMS_MSG_REJECTED, true, false, false, flow_rejected},
 	{HDMS_MSG_PAIR, true, false, false, flow_pair},
+	{HDMS_MSG_KEYS, true, true, false, flow_keys},
 	{HDMS_MSG_REFUSED, true, true, true, flow_refused},
 	{HDMS_MSG_SILENT, true, false, false, flow_silent},
 	{HDMS_MSG_PROBE, false, true, false, flow_probe},

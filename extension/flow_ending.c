@@ -31,6 +31,12 @@ answer_ended(const FlowMessage *message, const VersionRow *row)
 	HdmsBody	body = {0};
 
 	body.vk = (char *) row->vk;
+	if (row->is_former)
+	{
+		body.code = "outdated";
+		flow_answer(message, HDMS_MSG_WITHDRAWN, row->id, false, &body);
+		return;
+	}
 	if (row->has_evidence)
 	{
 		if (!version_answer_again(row->id, HDMS_MSG_COMMITTED, message->head->jti))
@@ -52,13 +58,14 @@ flow_rejected(const FlowMessage *message, char **reason)
 	const HdmsBody *body = message->body;
 	HdmsRejection rejection;
 	VersionRow	row;
+	char	   *former;
 	HdmsStatus	status;
 
-	if (!version_find(body->vk, &row))
+	if (!version_find(body->vk, &row) && !version_find_former(body->vk, &row, &former))
 		return flow_answer_refused(message, "unknown-state", "There is no such state.", NULL, reason);
 	if (strcmp(row.patient, message->head->iss) != 0)
 		return flow_answer_refused(message, hdms_status_word(HDMS_WRONG_SENDER), "The state is another patient's.", NULL, reason);
-	if (version_is_open(&row))
+	if (!row.is_former && version_is_open(&row))
 	{
 		/* with the keys that were the sender's when the message was made, like the message itself */
 		status = hdms_rejection_verify(body->rejection, strlen(body->rejection), message->sender, message->head->iat, &rejection);

@@ -42,6 +42,12 @@ extern FlowOutcome flow_probe_reply(const FlowMessage *message, char **reason);
 /* Ends probes whose time is up. Returns the seconds until it wants to look again; 60: nothing is open. */
 extern int	flow_probe_timers(void);
 
+/* flow_keys.c */
+extern FlowOutcome flow_keys(const FlowMessage *message, char **reason);
+
+/* flow_rekey.c: signs versions under way anew after the signing key was replaced. Returns the seconds until it wants to look again. */
+extern int	flow_rekey(void);
+
 /* flow_want.c */
 extern FlowOutcome flow_want(const FlowMessage *message, char **reason);
 

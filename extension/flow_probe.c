@@ -178,15 +178,16 @@ flow_silent(const FlowMessage *message, char **reason)
 	const HdmsBody *body = message->body;
 	HdmsBody	answer = {0};
 	VersionRow	row;
+	char	   *former;
 	bool		list_missing;
 	bool		is_asked;
 
-	if (!version_find(body->vk, &row) || strcmp(row.patient, message->head->iss) != 0)
+	if ((!version_find(body->vk, &row) && !version_find_former(body->vk, &row, &former)) || strcmp(row.patient, message->head->iss) != 0)
 		return flow_answer_refused(message, "unknown-state", "There is no such state of this patient.", NULL, reason);
-	if (!version_is_open(&row))
+	if (row.is_former || !version_is_open(&row))
 	{
 		answer.vk = row.vk;
-		answer.code = row.has_evidence ? "committed" : row.status;
+		answer.code = row.is_former ? "outdated" : row.has_evidence ? "committed" : row.status;
 		flow_answer(message, HDMS_MSG_WITHDRAWN, row.id, false, &answer);
 		return FLOW_DONE;
 	}

@@ -66,20 +66,16 @@ FLOW_PLAN("SELECT id, vk FROM hdms_internal.versions WHERE record = CAST($1 AS u
 		  " AND status IN ('issued', 'delivered')",
 		  TEXTOID, INT8OID);
 
-static FlowPlan unsign =
-FLOW_PLAN("WITH p AS (UPDATE hdms_internal.payloads SET state = NULL, commit = NULL WHERE id = $1),"
-		  " q AS (INSERT INTO hdms_internal.issue_queue (version_id) VALUES ($1))"
-		  " UPDATE hdms_internal.versions SET status = 'queued', version = NULL, vk = NULL, prev = NULL,"
-		  " accept_until = NULL, issued_at = NULL, delivered_at = NULL, reason = 'outdated' WHERE id = $1",
-		  INT8OID);
-
 /* The state as it is stored. It was signed here: whatever is wrong with it happened to this database. */
 static void
 load_state(StoredVersion *stored)
 {
-	if (flow_run(&find_state, flow_int64(stored->row.id)) > 0)
-		stored->state_text = row_text(0, 1);
-	flow_rows_free();
+	if (!stored->row.is_former)
+	{
+		if (flow_run(&find_state, flow_int64(stored->row.id)) > 0)
+			stored->state_text = row_text(0, 1);
+		flow_rows_free();
+	}
 	if (stored->state_text == NULL
 		|| hdms_state_parse(stored->state_text, strlen(stored->state_text), true, &stored->state) != HDMS_OK
 		|| strcmp(stored->state.vk, stored->row.vk) != 0)
@@ -175,16 +171,10 @@ sign_outdated_anew(const StoredVersion *stored)
 	for (uint64 i = 0; i < count; i++)
 	{
 		VersionRow	outdated = stored->row;
-		HdmsBody	body = {0};
 
 		outdated.id = ids[i];
-		outbox_drop(ids[i], NULL);
-		flow_run(&unsign, flow_int64(ids[i]));
-		flow_issue_soon();
-		body.vk = vks[i];
-		body.code = "outdated";
-		outbox_put(stored->row.patient, HDMS_MSG_WITHDRAWN, NULL, ids[i], true, 0, &body, NULL);
-		version_event(&outdated, "queued", "outdated");
+		strlcpy(outdated.vk, vks[i], sizeof(outdated.vk));
+		version_sign_anew(&outdated, false, "outdated");
 	}
 }
 
@@ -213,9 +203,9 @@ make_current(const StoredVersion *stored)
 }
 
 static void
-commit_version(const FlowMessage *message, const StoredVersion *stored, const VerifiedEvidence *evidence)
+commit_version(const FlowMessage *message, StoredVersion *stored, const VerifiedEvidence *evidence)
 {
-	const VersionRow *row = &stored->row;
+	VersionRow *row = &stored->row;
 	const HdmsBody *body = message->body;
 
 	/*
@@ -227,6 +217,8 @@ commit_version(const FlowMessage *message, const StoredVersion *stored, const Ve
 	const char *reason = is_overtaken ? "late" : NULL;
 	unsigned char digest[HDMS_DIGEST_SIZE];
 
+	if (row->is_former)
+		version_restore_former(row, stored->state_text);
 	flow_run(&store_evidence, flow_int64(row->id), flow_text(status), flow_text(evidence->request.aud),
 			 flow_int64(evidence->leaf.time_ms), flow_text(body->acceptance), flow_text(body->request),
 			 flow_text(body->receipt), flow_text(reason));
@@ -255,10 +247,12 @@ flow_accepted(const FlowMessage *message, char **reason)
 	HdmsRequest request;
 	HdmsStatus	status;
 
-	if (!version_find(message->body->vk, &stored.row))
+	if (!version_find(message->body->vk, &stored.row) && !version_find_former(message->body->vk, &stored.row, &stored.state_text))
 		return flow_answer_refused(message, "unknown-state", "There is no such state.", NULL, reason);
 	if (strcmp(stored.row.patient, message->head->iss) != 0)
 		return flow_answer_refused(message, hdms_status_word(HDMS_WRONG_SENDER), "The state is another patient's.", NULL, reason);
+	if (stored.row.has_evidence && stored.row.is_former)
+		return flow_answer_refused(message, "outdated", "The version was committed by another signature.", NULL, reason);
 	if (stored.row.has_evidence)
 	{
 		if (!version_answer_again(stored.row.id, HDMS_MSG_COMMITTED, message->head->jti))

@@ -266,6 +266,7 @@ static Duty duties[] = {
 	{look_at_waiting, true, 0},
 	{flow_probe_timers, true, 0},
 	{flow_repair_timers, true, 0},
+	{flow_rekey, true, 0},
 	{expire_versions, false, 0},
 	{expire_invitations, false, 0},
 	{purge, false, 0},

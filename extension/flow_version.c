@@ -38,6 +38,32 @@ FLOW_PLAN("UPDATE hdms_internal.outbox SET status = 'queued', next_try = clock_t
 		  " WHERE version_id = $1 AND type = $2 AND re = CAST($3 AS uuid)",
 		  INT8OID, TEXTOID, TEXTOID);
 
+static FlowPlan keep_former =
+FLOW_PLAN("INSERT INTO hdms_internal.former_states (vk, version_id, version, prev, accept_until, state)"
+		  " SELECT v.vk, v.id, v.version, v.prev, v.accept_until, p.state FROM hdms_internal.versions v"
+		  " JOIN hdms_internal.payloads p ON p.id = v.id WHERE v.id = $1 AND v.vk IS NOT NULL ON CONFLICT (vk) DO NOTHING",
+		  INT8OID);
+
+static FlowPlan unsign =
+FLOW_PLAN("WITH p AS (UPDATE hdms_internal.payloads SET state = NULL, commit = NULL WHERE id = $1),"
+		  " q AS (INSERT INTO hdms_internal.issue_queue (version_id) VALUES ($1))"
+		  " UPDATE hdms_internal.versions SET status = 'queued', version = NULL, vk = NULL, prev = NULL,"
+		  " accept_until = NULL, issued_at = NULL, delivered_at = NULL, reason = $2 WHERE id = $1",
+		  INT8OID, TEXTOID);
+
+static FlowPlan find_former =
+FLOW_PLAN("SELECT version_id, CAST(version AS bigint), CAST(extract(epoch FROM accept_until) AS bigint), state"
+		  " FROM hdms_internal.former_states WHERE vk = $1",
+		  TEXTOID);
+
+static FlowPlan restore_former =
+FLOW_PLAN("WITH f AS (SELECT * FROM hdms_internal.former_states WHERE vk = $2),"
+		  " q AS (DELETE FROM hdms_internal.issue_queue WHERE version_id = $1),"
+		  " p AS (UPDATE hdms_internal.payloads SET state = $3, commit = NULL WHERE id = $1)"
+		  " UPDATE hdms_internal.versions v SET version = f.version, vk = f.vk, prev = f.prev, accept_until = f.accept_until"
+		  " FROM f WHERE v.id = $1",
+		  INT8OID, TEXTOID, TEXTOID);
+
 static bool
 read_version(uint64 found, VersionRow *version)
 {
@@ -111,6 +137,72 @@ version_queue_next(const char *record)
 {
 	if (flow_run(&queue_next, flow_text(record)) > 0)
 		flow_issue_soon();
+}
+
+/* The device shall forget a signature. */
+static void
+withdraw(const VersionRow *version, const char *vk)
+{
+	HdmsBody	body = {0};
+
+	if (version->patient[0] == '\0')
+		return;
+	body.vk = (char *) vk;
+	body.code = "outdated";
+	outbox_put(version->patient, HDMS_MSG_WITHDRAWN, NULL, 0, true, 0, &body, NULL);	/* of no version: it outlives this one's flow */
+}
+
+void
+version_sign_anew(const VersionRow *version, bool keep, const char *reason)
+{
+	outbox_drop(version->id, NULL);
+	if (keep)
+		flow_run(&keep_former, flow_int64(version->id));
+	flow_run(&unsign, flow_int64(version->id), flow_text(reason));
+	flow_issue_soon();
+	withdraw(version, version->vk);
+	version_event(version, "queued", reason);
+}
+
+bool
+version_find_former(const char *vk, VersionRow *version, char **state)
+{
+	int64		id;
+	int64		number;
+	int64		accept_until;
+
+	if (flow_run(&find_former, flow_text(vk)) == 0)
+	{
+		flow_rows_free();
+		return false;
+	}
+	id = row_int64(0, 1);
+	number = row_int64(0, 2);
+	accept_until = row_int64(0, 3);
+	*state = row_text(0, 4);
+	flow_rows_free();
+	if (!version_load(id, version))
+		return false;
+	strlcpy(version->vk, vk, sizeof(version->vk));
+	version->version = number;
+	version->accept_until = accept_until;
+	version->is_former = true;
+	return true;
+}
+
+void
+version_restore_former(VersionRow *version, const char *state)
+{
+	VersionRow	later;
+	bool		was_signed = version_load(version->id, &later) && later.vk[0] != '\0';
+
+	outbox_drop(version->id, NULL);
+	if (was_signed)
+		flow_run(&keep_former, flow_int64(version->id));
+	flow_run(&restore_former, flow_int64(version->id), flow_text(version->vk), flow_text(state));
+	if (was_signed && version_is_open(&later))
+		withdraw(version, later.vk);
+	version->is_former = false;
 }
 
 bool

@@ -20,6 +20,7 @@ typedef struct VersionRow
 	int64		accept_until;	/* seconds */
 	bool		has_evidence;	/* it was committed once */
 	int64		committed;		/* number of the record's current version */
+	bool		is_former;		/* this is a signature that was replaced (version_find_former) */
 	bool		has_waiting;	/* a later version of the record waits for its turn */
 	char	   *patient_ref;	/* palloc'ed */
 	char	   *source_id;		/* NULL: none */
@@ -46,6 +47,21 @@ extern void version_end(const VersionRow *version, const char *status, const cha
 
 /* Queues the next version of a record that waits. The queue checks again whether it may go. */
 extern void version_queue_next(const char *record);
+
+/*
+ * Takes the signature of an open version back: the device is told to forget it, and the queue signs the version anew. keep: evidence
+ * for the old signature may still come (version_find_former). reason: a machine's word.
+ */
+extern void version_sign_anew(const VersionRow *version, bool keep, const char *reason);
+
+/*
+ * The version that had this verification key before it was signed anew, with number, vk and accept_until of then. *state: its SD-JWT,
+ * palloc'ed, NULL once the version has its evidence. False when there is none.
+ */
+extern bool version_find_former(const char *vk, VersionRow *version, char **state);
+
+/* The former signature, as version_find_former() gave it, counts again: the version's later one is taken back. */
+extern void version_restore_former(VersionRow *version, const char *state);
 
 /* Makes an unanswered message of this version, that answered jti, due again. False when there is none. */
 extern bool version_answer_again(int64 version_id, const char *type, const char *re);

@@ -9,6 +9,8 @@
 
 #include "utils/memutils.h"
 
+#include "jwe.h"
+
 #include "directory.h"
 #include "flow_plan.h"
 #include "inbox_open.h"
@@ -123,6 +125,18 @@ forget_processed(const HdmsMessageHead *head)
 	flow_run(&remove, flow_text(head->jti), flow_text(head->iss));
 }
 
+/* By the key that it is sealed to, which may have been replaced since. */
+static HdmsStatus
+open_envelope(const InboxRow *row, HdmsMessage *message)
+{
+	char		kid[HDMS_DIGEST_TEXT + 1];
+	HdmsStatus	status = hdms_jwe_peek_kid(row->envelope, row->len, kid);
+	const HdmsKey *key = status == HDMS_OK ? node_decryption_key(kid) : NULL;
+
+	/* Where there is no such key, opening with the current one says what is wrong. */
+	return hdms_message_open(row->envelope, row->len, key != NULL ? key : own_node.encryption, own_node.id, node_now(), message);
+}
+
 void
 inbox_act(const InboxRow *row, InboxVerdict *verdict)
 {
@@ -133,7 +147,7 @@ inbox_act(const InboxRow *row, InboxVerdict *verdict)
 	HdmsStatus	status;
 
 	memset(verdict, 0, sizeof(*verdict));
-	status = hdms_message_open(row->envelope, row->len, own_node.encryption, own_node.id, node_now(), message);
+	status = open_envelope(row, message);
 	if (status == HDMS_NOT_YET_VALID)
 	{
 		wait_for(verdict, "it is dated in the future");

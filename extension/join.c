@@ -19,6 +19,7 @@
 #include "directory.h"
 #include "flow_plan.h"
 #include "join.h"
+#include "key_change.h"
 #include "keyring.h"
 #include "malloc_guard.h"
 #include "node.h"
@@ -29,6 +30,7 @@
 
 #define ADMISSION_EVERY_S	600		/* how often an admitted node looks for a new admission */
 #define REFUSED_EVERY_S		60
+#define KEY_REFUSED_EVERY_S 60		/* how often a refused signature makes the node register again */
 #define LISTS_REGISTERED	64
 
 /* hdms_internal.node. Strings are palloc'ed in a context of their own. */
@@ -48,11 +50,13 @@ typedef struct NodeRow
 	bool		is_notary;
 	bool		adopt;
 	int64		ledger_epoch;
+	int64		registered_entries; /* of the key history: the server has had them */
 } NodeRow;
 
 static MemoryContext row_context;
 static NodeRow row;
 static bool row_exists;
+static KeyChange change;		/* that somebody asked for; id 0: none */
 static char *server_in_use;		/* URL that the courier was given; in TopMemoryContext */
 static bool registered;
 static bool under_way;
@@ -64,7 +68,7 @@ row_read(void)
 {
 	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS(
 		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem,"
-		" current_database()::text, is_notary, adopt, ledger_epoch FROM hdms_internal.node");
+		" current_database()::text, is_notary, adopt, ledger_epoch, registered_entries FROM hdms_internal.node");
 	MemoryContext before;
 
 	if (row_context == NULL)
@@ -83,9 +87,11 @@ row_read(void)
 		row.is_notary = row_bool(0, 12);
 		row.adopt = row_bool(0, 13);
 		row.ledger_epoch = row_int64(0, 14);
+		row.registered_entries = row_int64(0, 15);
 	}
 	MemoryContextSwitchTo(before);
 	flow_rows_free();
+	key_change_find(&change);
 }
 
 /* Says in the row why the node is not active; NULL takes it back. */
@@ -148,6 +154,42 @@ adopting_is_over(bool adopted)
 		ereport(LOG, (errmsg("HDMS: this database has adopted the keys of node %s", row.node_id)));
 }
 
+static void
+row_read_again(void)
+{
+	transaction_begin("reading the node's row");
+	row_read();
+	transaction_commit();
+}
+
+/* Carries out what was asked for, and opens the new keys. False with *problem. */
+static bool
+keys_change(char **problem)
+{
+	bool		changed = key_change_make(&change, row.node_id, row.history, row.database);
+
+	row_read_again();
+	if (!changed)
+		return true;
+	session_forget();
+	registered = false;
+	move_at = 0;
+	if (!keyring_open(row.node_id, row.history, row.database, false, problem))
+		return false;
+	strlcpy(own_node.id, row.node_id, sizeof(own_node.id));
+	return true;
+}
+
+/* A database that was put back from a backup may know less of its own keys than the key directory does. */
+static void
+history_catch_up(void)
+{
+	if (strcmp(hdms_history_json(own_node.history), row.history) == 0)
+		return;
+	key_change_keep_history();
+	row_read_again();
+}
+
 /* Opens, makes or adopts the keys. False with *problem. */
 static bool
 keys_ready(char **problem)
@@ -157,11 +199,16 @@ keys_ready(char **problem)
 
 	if (row.node_id == NULL && !keys_make(problem))
 		return false;
+	if (change.id != 0 && change.recovers && !keys_change(problem))
+		return false;
 	if (keyring_is_open() && strcmp(own_node.id, row.node_id) == 0 && own_node.history != NULL && !adopt)
 		return true;
 	opened = keyring_open(row.node_id, row.history, row.database, adopt, problem);
 	if (opened)
+	{
 		strlcpy(own_node.id, row.node_id, sizeof(own_node.id));
+		history_catch_up();
+	}
 	else if (adopt)
 		*problem = psprintf("hdms.adopt_keys() failed: %s", *problem);
 	if (adopt)
@@ -194,7 +241,7 @@ server_ready(char **problem)
 		pfree(server_in_use);
 	server_in_use = MemoryContextStrdup(TopMemoryContext, row.server_url);
 	own_node.server_url = server_in_use;
-	registered = strcmp(row.status, "joining") != 0;
+	registered = strcmp(row.status, "joining") != 0 && row.registered_entries >= hdms_history_length(own_node.history);
 	move_at = 0;
 	return courier_set_server(row.server_url, row.epoch != NULL ? row.epoch : "", problem);
 }
@@ -247,6 +294,13 @@ join_refresh(void)
 	}
 	own_node.ledger_epoch = row.ledger_epoch;
 	network_key_load();
+	if (change.id != 0 && !change.recovers && !keys_change(&problem))
+	{
+		keyring_close();
+		stay_silent(WORKER_WITHOUT_KEYS, problem);
+		problem_set(problem);
+		return;
+	}
 	if (!server_ready(&problem))
 	{
 		stay_silent(WORKER_JOINING, problem);
@@ -262,9 +316,22 @@ void
 join_forgotten(void)
 {
 	if (registered)
-		ereport(LOG, (errmsg("HDMS: the server does not know this node or its admission, registering again")));
+		ereport(LOG, (errmsg("HDMS: the server does not know this node, its admission or its present keys, registering again")));
 	registered = false;
 	move_at = 0;
+}
+
+bool
+join_key_refused(void)
+{
+	static TimestampTz not_before = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (own_node.history == NULL || hdms_history_length(own_node.history) < 2 || now < not_before)
+		return false;
+	not_before = TimestampTzPlusMilliseconds(now, KEY_REFUSED_EVERY_S * 1000);
+	join_forgotten();
+	return true;
 }
 
 void
@@ -387,6 +454,11 @@ registration_answered(HttpExchange *exchange)
 	{
 		registered = true;
 		move_at = 0;
+		if (row.registered_entries != hdms_history_length(own_node.history))
+		{
+			key_change_registered(hdms_history_length(own_node.history));
+			row_read_again();
+		}
 		if (!admitted && exchange->status == 202)
 			status_save("pending", NULL, false);
 		problem_set(NULL);

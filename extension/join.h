@@ -16,6 +16,12 @@ extern void join_move(void);
 /* The server does not know this node (any more): register again. */
 extern void join_forgotten(void);
 
+/*
+ * The server refused this node's signature. True when that can be because it knows the node by an older key only: then the longer
+ * history is registered again.
+ */
+extern bool join_key_refused(void);
+
 /* The server is another one than before, perhaps with an older directory: look at what it says of this node. */
 extern void join_look_again(void);
 

@@ -17,8 +17,6 @@
 
 #include "key_store.h"
 
-#define KEY_FILE_MAX	16384
-
 static void
 say_errno(char **problem, const char *what, const char *path)
 {
@@ -68,7 +66,7 @@ key_file_write(const char *folder, const char *name, const char *text, char **pr
 }
 
 char *
-key_file_read(const char *folder, const char *name, char **problem)
+key_file_read(const char *folder, const char *name, size_t max, char **problem)
 {
 	char	   *path = psprintf("%s/%s", folder, name);
 	char	   *text = NULL;
@@ -85,13 +83,13 @@ key_file_read(const char *folder, const char *name, char **problem)
 		say_errno(problem, "look at", path);
 	else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 077) != 0)
 		*problem = psprintf("\"%s\" must be a file that belongs to the server's user, with permissions 0600", path);
-	else if (status.st_size <= 0 || status.st_size > KEY_FILE_MAX)
-		*problem = psprintf("\"%s\" has a size that no key has", path);
-	else
-		text = calloc(1, KEY_FILE_MAX + 1);
+	else if (status.st_size <= 0 || (uint64) status.st_size > max)
+		*problem = psprintf("\"%s\" has a size that it should not have", path);
+	else if ((text = calloc(1, status.st_size + 1)) == NULL)
+		*problem = psprintf("out of memory while reading \"%s\"", path);
 	if (text != NULL)
 	{
-		got = read(fd, text, KEY_FILE_MAX);
+		got = read(fd, text, status.st_size);
 		if (got != status.st_size)
 		{
 			say_errno(problem, "read", path);
@@ -130,7 +128,7 @@ static HdmsKey *
 file_key_load(const char *folder, const char *label, char **problem)
 {
 	char	   *name = psprintf("%s.jwk", label);
-	char	   *jwk = key_file_read(folder, name, problem);
+	char	   *jwk = key_file_read(folder, name, KEY_FILE_MAX, problem);
 	HdmsKey    *key = NULL;
 	HdmsStatus	status;
 
@@ -149,4 +147,63 @@ file_key_load(const char *folder, const char *label, char **problem)
 	return key;
 }
 
-const KeyStore key_store_files = {"files", file_key_make, file_key_load};
+static bool
+file_key_exists(const char *folder, const char *label)
+{
+	struct stat status;
+
+	return lstat(psprintf("%s/%s.jwk", folder, label), &status) == 0;
+}
+
+static bool
+file_key_rename(const char *folder, const char *from, const char *to, char **problem)
+{
+	char	   *old_path = psprintf("%s/%s.jwk", folder, from);
+
+	if (rename(old_path, psprintf("%s/%s.jwk", folder, to)) != 0)
+	{
+		say_errno(problem, "rename", old_path);
+		return false;
+	}
+	fsync_fname(folder, true);
+	return true;
+}
+
+/* What a file system keeps of overwritten blocks is beyond this; what a later reader of the folder finds is not. */
+static bool
+file_key_destroy(const char *folder, const char *label, char **problem)
+{
+	char	   *path = psprintf("%s/%s.jwk", folder, label);
+	static const char nothing[512];
+	struct stat status;
+	int			fd = BasicOpenFile(path, O_WRONLY | O_NOFOLLOW);
+	bool		overwritten;
+
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd < 0)
+	{
+		say_errno(problem, "open", path);
+		return false;
+	}
+	overwritten = fstat(fd, &status) == 0;
+	for (off_t done = 0; overwritten && done < status.st_size; done += sizeof(nothing))
+	{
+		size_t		len = Min(status.st_size - done, (off_t) sizeof(nothing));
+
+		overwritten = write(fd, nothing, len) == (ssize_t) len;
+	}
+	overwritten = overwritten && fsync(fd) == 0;
+	if (!overwritten)
+		say_errno(problem, "overwrite", path);
+	close(fd);
+	if (unlink(path) != 0)
+	{
+		say_errno(problem, "remove", path);
+		return false;
+	}
+	fsync_fname(folder, true);
+	return overwritten;
+}
+
+const KeyStore key_store_files = {"files", file_key_make, file_key_load, file_key_exists, file_key_rename, file_key_destroy};

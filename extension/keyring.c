@@ -23,25 +23,17 @@
 #include "storage/fd.h"
 
 #include "claims.h"
-#include "key_store.h"
 #include "keyring.h"
+#include "keyring_inside.h"
 #include "node.h"
 #include "settings.h"
 
-static const KeyStore *store = &key_store_files;
+const KeyStore *const key_store = &key_store_files;
 
 static int	lock_fd = -1;
 static char opened_in[MAXPGPATH];	/* hdms.key_directory, as it was then */
 
-/* Which keys a node has, where they go, and whether own_node keeps them. */
-typedef struct KeyPlace
-{
-	const char *label;
-	HdmsRole	role;
-	HdmsKey   **own;
-} KeyPlace;
-
-static const KeyPlace places[] = {
+const KeyPlace key_places[KEY_PLACES] = {
 	{"signing", HDMS_ROLE_SIGN, &own_node.signing},
 	{"encryption", HDMS_ROLE_ENCRYPT, &own_node.encryption},
 	{"log", HDMS_ROLE_LOG, &own_node.log},
@@ -57,11 +49,16 @@ keyring_is_open(void)
 void
 keyring_close(void)
 {
-	for (int i = 0; i < (int) lengthof(places); i++)
+	for (int i = 0; i < KEY_PLACES; i++)
 	{
-		hdms_key_free(*places[i].own);
-		*places[i].own = NULL;
+		hdms_key_free(*key_places[i].own);
+		*key_places[i].own = NULL;
 	}
+	for (int i = 0; i < own_node.former_count; i++)
+		hdms_key_free(own_node.former_encryption[i]);
+	free(own_node.former_encryption);
+	own_node.former_encryption = NULL;
+	own_node.former_count = 0;
 	hdms_history_free(own_node.history);
 	own_node.history = NULL;
 	own_node.ready = false;
@@ -119,8 +116,8 @@ new_folder(void)
 	return psprintf("%s/new-" UINT64_FORMAT "-%u", setting_key_directory, GetSystemIdentifier(), MyDatabaseId);
 }
 
-static char *
-node_folder(const char *node_id)
+char *
+keyring_folder(const char *node_id)
 {
 	return psprintf("%s/%s", setting_key_directory, node_id);
 }
@@ -180,7 +177,7 @@ owner_write(const char *folder, const char *database, char **problem)
 static bool
 owner_is_this(const char *folder, char **problem)
 {
-	char	   *text = key_file_read(folder, "owner", problem);
+	char	   *text = key_file_read(folder, "owner", KEY_FILE_MAX, problem);
 	json_t	   *owner = NULL;
 	json_t	   *now = owner_now("");
 	const char *const compared[] = {"system_identifier", "data_directory", "timeline", "database_oid"};
@@ -261,16 +258,16 @@ keyring_make(const char *display_name, const char *database, char **problem)
 	}
 	if (!folder_lock(folder, problem) || !owner_write(folder, database, problem))
 		goto failed;
-	for (int i = 0; i < (int) lengthof(places); i++)
+	for (int i = 0; i < KEY_PLACES; i++)
 	{
-		bool		ed25519 = places[i].role == HDMS_ROLE_LOG || places[i].role == HDMS_ROLE_COSIGNER;
+		bool		ed25519 = key_places[i].role == HDMS_ROLE_LOG || key_places[i].role == HDMS_ROLE_COSIGNER;
 
-		*places[i].own = store->make(folder, places[i].label, ed25519 ? HDMS_KEY_ED25519 : type, ed25519 ? 0 : bits, problem);
-		if (*places[i].own == NULL)
+		*key_places[i].own = key_store->make(folder, key_places[i].label, ed25519 ? HDMS_KEY_ED25519 : type, ed25519 ? 0 : bits, problem);
+		if (*key_places[i].own == NULL)
 			goto failed;
-		keys.role[places[i].role] = *places[i].own;
+		keys.role[key_places[i].role] = *key_places[i].own;
 	}
-	recovery = store->make(folder, "recovery", type, bits, problem);
+	recovery = key_store->make(folder, "recovery", type, bits, problem);
 	if (recovery == NULL)
 		goto failed;
 	keys.recovery = recovery;
@@ -289,7 +286,7 @@ failed:
 bool
 keyring_settle(const char *node_id, char **problem)
 {
-	if (rename(new_folder(), node_folder(node_id)) != 0)
+	if (rename(new_folder(), keyring_folder(node_id)) != 0)
 	{
 		*problem = psprintf("could not rename \"%s\": %s", new_folder(), strerror(errno));
 		return false;
@@ -302,14 +299,14 @@ keyring_settle(const char *node_id, char **problem)
 static bool
 folder_find(const char *node_id, char **problem)
 {
-	char	   *folder = node_folder(node_id);
+	char	   *folder = keyring_folder(node_id);
 	struct stat status;
 	HdmsKey    *key;
 	bool		is_ours;
 
 	if (stat(folder, &status) == 0)
 		return true;
-	key = stat(new_folder(), &status) == 0 ? store->load(new_folder(), "signing", problem) : NULL;
+	key = stat(new_folder(), &status) == 0 ? key_store->load(new_folder(), "signing", problem) : NULL;
 	is_ours = key != NULL && strcmp(hdms_key_thumbprint(key), node_id) == 0;
 	hdms_key_free(key);
 	if (is_ours)
@@ -318,31 +315,20 @@ folder_find(const char *node_id, char **problem)
 	return false;
 }
 
-/* Loads all keys and compares each with the public key that the history names. */
-static bool
-keys_load(const char *folder, const char *history, char **problem)
+bool
+keyring_take_over(const char *node_id, const char *database, char **problem)
 {
-	HdmsStatus	status = hdms_history_parse(history, strlen(history), &own_node.history);
+	char	   *folder = keyring_folder(node_id);
+	struct stat status;
 
-	if (status != HDMS_OK)
+	if (!directory_is_fit(problem))
+		return false;
+	if (stat(folder, &status) != 0)
 	{
-		*problem = psprintf("the node's stored key history is damaged: %s", hdms_status_sentence(status));
+		*problem = psprintf("make the folder \"%s\" (0700) and put recovery.jwk into it (0600), both of the server's user", folder);
 		return false;
 	}
-	for (int i = 0; i < (int) lengthof(places); i++)
-	{
-		const HdmsKey *expected = hdms_history_current(own_node.history, places[i].role);
-
-		*places[i].own = store->load(folder, places[i].label, problem);
-		if (*places[i].own == NULL)
-			return false;
-		if (expected == NULL || strcmp(hdms_key_thumbprint(expected), hdms_key_thumbprint(*places[i].own)) != 0)
-		{
-			*problem = psprintf("the %s key in \"%s\" is not the one that the node's history names", places[i].label, folder);
-			return false;
-		}
-	}
-	return true;
+	return folder_lock(folder, problem) && owner_write(folder, database, problem);
 }
 
 bool
@@ -353,12 +339,12 @@ keyring_open(const char *node_id, const char *history, const char *database, boo
 	keyring_close();
 	if (!directory_is_fit(problem) || !folder_find(node_id, problem))
 		return false;
-	folder = node_folder(node_id);
+	folder = keyring_folder(node_id);
 
 	/* Who holds the lock is alive, and cannot be taken over from. */
 	if (!folder_lock(folder, problem))
 		return false;
-	if ((adopt ? owner_write(folder, database, problem) : owner_is_this(folder, problem)) && keys_load(folder, history, problem))
+	if ((adopt ? owner_write(folder, database, problem) : owner_is_this(folder, problem)) && keyring_load(folder, history, problem))
 		return true;
 	keyring_close();
 	return false;

@@ -27,6 +27,23 @@ extern bool keyring_settle(const char *node_id, char **problem);
  */
 extern bool keyring_open(const char *node_id, const char *history, const char *database, bool adopt, char **problem);
 
+/*
+ * Makes the keys that are to follow in some roles (bits 1 << HdmsRole) beside the present ones, durably, and returns the history
+ * (malloc'ed) that names them and may revoke a key. The caller stores it durably and opens the keys again; keyring_drop_next()
+ * when it does not come to that. NULL with *problem.
+ */
+extern char *keyring_change(unsigned int roles, const char *revoked_kid, int64 revoked_since, char **problem);
+extern void keyring_drop_next(void);
+
+/*
+ * The same for all keys of a node that has lost them, by the recovery key that lies in its folder. history is the database's.
+ * The keys are not open afterwards.
+ */
+extern char *keyring_recover(const char *node_id, const char *history, const char *database, char **problem);
+
+/* Destroys what was replaced, but for keys that envelopes may be sealed to: the longer history is registered. */
+extern void keyring_destroy_replaced(void);
+
 /* Wipes the keys and gives up the lock. */
 extern void keyring_close(void);
 

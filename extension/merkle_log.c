@@ -92,6 +92,20 @@ load_checkpoint(MerkleLog *log)
 	flow_rows_free();
 }
 
+/* By the log key, or one that it has replaced. */
+static bool
+is_signed_here(const char *note, const char *origin, HdmsCheckpoint *checkpoint)
+{
+	for (int seq = hdms_history_length(own_node.history) - 1; seq >= 0; seq--)
+	{
+		const HdmsKey *key = hdms_history_key(own_node.history, seq, HDMS_ROLE_LOG);
+
+		if (hdms_checkpoint_verify(note, strlen(note), origin, key, checkpoint) == HDMS_OK)
+			return true;
+	}
+	return false;
+}
+
 /* That the stored tree still has the root that was promised last. NULL, or what is wrong. */
 static const char *
 compare_with_checkpoint(MerkleLog *log)
@@ -103,8 +117,7 @@ compare_with_checkpoint(MerkleLog *log)
 	if (log->signed_size == 0)
 		return log->frontier.size > 0 ? "it has lost its checkpoints" : NULL;
 	log->origin(origin);
-	if (hdms_checkpoint_verify(log->note, strlen(log->note), origin, own_node.log, &checkpoint) != HDMS_OK
-		|| (int64) checkpoint.size != log->signed_size)
+	if (!is_signed_here(log->note, origin, &checkpoint) || (int64) checkpoint.size != log->signed_size)
 		return "the newest checkpoint is not this log's";
 	if (log->next_index < log->signed_size || (int64) log->frontier.size < log->signed_size)
 		return "it is shorter than a checkpoint that was signed";

@@ -20,12 +20,17 @@ typedef struct OwnNode
 	HdmsHistory *history;		/* own */
 	HdmsKey    *signing;		/* private, current */
 	HdmsKey    *encryption;
+	HdmsKey   **former_encryption;	/* private, replaced: envelopes on their way may be sealed to them */
+	int			former_count;
 	HdmsKey    *log;			/* Ed25519 */
 	HdmsKey    *cosigner;
 } OwnNode;
 
 /* The worker's only instance. Never in shared memory. Loaded by keyring.c and join.c. */
 extern OwnNode own_node;
+
+/* The private key that something was sealed to: "" asks for the current one. NULL when this node does not have it. */
+extern const HdmsKey *node_decryption_key(const char *kid);
 
 /* Seconds and milliseconds since 1970 by this machine's clock. */
 extern int64_t node_now(void);

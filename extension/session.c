@@ -56,10 +56,16 @@ session_take(const char *json, size_t len)
 {
 	HdmsSession session = {0};
 	HdmsBytes	secret = {0};
+	char		kid[HDMS_DIGEST_TEXT + 1];
+	const HdmsKey *key = NULL;
 	HdmsStatus	status = hdms_wire_session_parse(json, len, &session);
 
 	if (status == HDMS_OK)
-		status = hdms_jwe_open(session.secret, strlen(session.secret), own_node.encryption, HDMS_TYP_SESSION, &secret);
+		status = hdms_jwe_peek_kid(session.secret, strlen(session.secret), kid);
+	if (status == HDMS_OK && (key = node_decryption_key(kid)) == NULL)
+		status = HDMS_UNKNOWN_KEY;
+	if (status == HDMS_OK)
+		status = hdms_jwe_open(session.secret, strlen(session.secret), key, HDMS_TYP_SESSION, &secret);
 	if (status == HDMS_OK && secret.len != SESSION_SECRET)
 		status = HDMS_BAD_FORMAT;
 	if (status == HDMS_OK)

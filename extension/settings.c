@@ -11,6 +11,7 @@
 
 #include "utils/guc.h"
 
+#include "message.h"
 #include "settings.h"
 
 char	   *setting_databases;
@@ -27,6 +28,7 @@ int			setting_expiry_grace = 3600;
 int			setting_probe_patience = 60;
 int			setting_resend_interval = 600;
 int			setting_checkpoint_interval = 10;
+int			setting_rotation_grace = 240;
 
 static const struct config_enum_entry key_suites[] = {
 	{"P-256", KEY_SUITE_P256, false},
@@ -93,5 +95,10 @@ settings_define(void)
 				   &setting_resend_interval, 1);
 	define_seconds("hdms.checkpoint_interval", "How often the node's own log is signed while it grows.",
 				   &setting_checkpoint_interval, 1);
+
+	/* Notaries and verifiers grant a replaced key HDMS_CLOCK_SKEW seconds. */
+	DefineCustomIntVariable("hdms.rotation_grace", "How long versions under way are left alone after the signing key was rotated.",
+							"Then those that are not notarised yet are signed anew.",
+							&setting_rotation_grace, setting_rotation_grace, 0, HDMS_CLOCK_SKEW, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hdms");
 }

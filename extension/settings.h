@@ -33,6 +33,7 @@ extern int	setting_expiry_grace;
 extern int	setting_probe_patience;
 extern int	setting_resend_interval;
 extern int	setting_checkpoint_interval;
+extern int	setting_rotation_grace;
 
 extern void settings_define(void);
 

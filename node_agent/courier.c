@@ -21,6 +21,7 @@
 #define LARGE_ANSWER	(2 * 1024 * 1024)
 #define SESSION_MARGIN	INT64_C(300000)
 #define SESSION_RETRY	INT64_C(600000)
+#define KEY_REFUSED_REST INT64_C(60000)	/* between registrations for a refused signature */
 #define HOURS_12		INT64_C(43200000)
 
 Courier *
@@ -163,6 +164,20 @@ epoch_seen(Courier *courier, const char *epoch)
 	}
 }
 
+/* Whether the node's keys were ever replaced. */
+static bool
+pairing_has_later_keys(const Pairing *pairing)
+{
+	HdmsHistory *history = NULL;
+	bool		has;
+
+	if (pairing->status <= PAIRING_NEW || hdms_history_parse(pairing->history, strlen(pairing->history), &history) != HDMS_OK)
+		return false;
+	has = hdms_history_length(history) > 1;
+	hdms_history_free(history);
+	return has;
+}
+
 bool
 courier_common(Courier *courier, const HttpAnswer *answer)
 {
@@ -201,6 +216,12 @@ courier_common(Courier *courier, const HttpAnswer *answer)
 		courier->session[0] = '\0';
 		if (strcmp(word, "unknown-session") != 0)
 			courier->no_session_before = engine_clock() + SESSION_RETRY;
+	}
+	else if (strcmp(word, "bad-signature") == 0 && pairing_has_later_keys(courier->pairing) && engine_clock() >= courier->no_register_before)
+	{
+		/* A server that was put back from a backup may know this node by keys that were replaced since. */
+		courier->no_register_before = engine_clock() + KEY_REFUSED_REST;
+		courier->must_register = true;
 	}
 	else
 		taken = strcmp(word, "replayed") == 0;

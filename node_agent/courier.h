@@ -23,7 +23,8 @@ struct Courier
 	HttpCall   *step;
 	int			failures;
 	int64_t		not_before;		/* engine_clock() */
-	bool		must_register;	/* the server does not know this node any more */
+	bool		must_register;	/* the server does not know this node any more, or not its present keys */
+	int64_t		no_register_before; /* engine_clock(): not again for a refused signature */
 	bool		tells;			/* the registration under way has the membership */
 	bool		round_pending;	/* envelopes are being acted upon: fetch again after that */
 

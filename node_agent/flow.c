@@ -30,6 +30,7 @@ static const struct
 	{HDMS_MSG_SKIP, FROM_INSTITUTION, flow_skip},
 	{HDMS_MSG_ALIVE, FROM_INSTITUTION, flow_alive},
 	{HDMS_MSG_WITHDRAWN, FROM_INSTITUTION, flow_withdrawn},
+	{HDMS_MSG_KEYS, FROM_ANYONE, flow_keys},
 	{HDMS_MSG_WANT, FROM_INSTITUTION, flow_want},
 	{HDMS_MSG_COPIES, FROM_INSTITUTION, flow_copies},
 	{HDMS_MSG_ERASED, FROM_INSTITUTION, flow_erased},

@@ -315,6 +315,17 @@ flow_refused(Arrival *arrival)
 	if (!found)
 		return OUTCOME_DONE;
 	snprintf(version.last_error, sizeof(version.last_error), "%s", code);
+	if (type == OUT_ACCEPTED && strcmp(code, "outdated") == 0)
+	{
+		/* The institution signed it anew, and the other signature is final. That is seen here; its word alone ends nothing. */
+		Version		other;
+
+		if (!version_of_record(arrival->home, version.pairing, version.record, VERSION_FINAL, &other, &found))
+			return OUTCOME_FAILED;
+		if (found && other.number >= version.number && other.id != version.id)
+			version.status = VERSION_WITHDRAWN;
+		return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;
+	}
 	if (!notice_add(arrival->home, "institution-refused", "%s refused a message about record %s: %s", arrival->sender->node, version.record, code))
 		return OUTCOME_FAILED;
 	return version_save(arrival->home, &version) ? OUTCOME_DONE : OUTCOME_FAILED;

@@ -163,6 +163,12 @@ hdms_history_current(const HdmsHistory *history, HdmsRole role)
 	return role < HDMS_ROLE_COUNT ? history->entries[history->length - 1].keys[role] : NULL;
 }
 
+const HdmsKey *
+hdms_history_key(const HdmsHistory *history, int seq, HdmsRole role)
+{
+	return seq >= 0 && seq < history->length && role < HDMS_ROLE_COUNT ? history->entries[seq].keys[role] : NULL;
+}
+
 /* The run of entries [*first, *last] in which the role's key has that thumbprint; NULL when there is none. */
 static const HdmsKey *
 find_run(const HdmsHistory *history, HdmsRole role, const char *kid, int *first, int *last)

@@ -76,6 +76,9 @@ extern const char *hdms_history_recovery(const HdmsHistory *history);	/* committ
 /* The newest key of a role, borrowed; NULL when the node has none. */
 extern const HdmsKey *hdms_history_current(const HdmsHistory *history, HdmsRole role);
 
+/* The key that entry seq names for a role, borrowed; NULL when there is none. */
+extern const HdmsKey *hdms_history_key(const HdmsHistory *history, int seq, HdmsRole role);
+
 /*
  * The key with that thumbprint, in that role, if signatures made at time (seconds) count:
  * not before its entry (less HDMS_CLOCK_SKEW), not after its successor's entry (plus

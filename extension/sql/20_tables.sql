@@ -19,9 +19,26 @@ CREATE TABLE hdms_internal.node (
 	epoch text,							-- the server's, as seen last
 	problem text,						-- why it is not active, in words
 	adopt boolean NOT NULL DEFAULT false,	-- hdms.adopt_keys() was called; the worker clears it
+	registered_entries integer NOT NULL DEFAULT 0,	-- of the key history: as many the server has had
 	ledger_epoch bigint NOT NULL DEFAULT 1,	-- of this node's own log: a new one begins where a part of the log was lost
 	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	joined_at timestamptz
+);
+
+-- Rotations, revocations and recoveries of the node's keys: asked for by functions, carried out by the worker.
+CREATE TABLE hdms_internal.key_changes (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('rotate', 'revoke', 'recover')),
+	keys text[] NOT NULL,				-- to be replaced; once made: that were
+	kid text,							-- revoked key
+	since timestamptz,					-- its signatures count only before that
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	made_at timestamptz,				-- the history that names the new keys is stored
+	entries integer,					-- its length
+	registered_at timestamptz,			-- the server has it
+	resign_at timestamptz,				-- when versions under way are signed anew; null: the signing key is the same
+	resigned_at timestamptz,			-- all of them were
+	problem text						-- why it was refused
 );
 
 -- Other nodes, as pinned: a history here is only ever continued.
@@ -135,6 +152,18 @@ CREATE TABLE hdms_internal.payloads (
 	receipt text,
 	rejection text
 );
+
+-- Signatures of versions that were signed anew because the signing key was replaced: evidence for one of them may still come.
+CREATE TABLE hdms_internal.former_states (
+	vk text PRIMARY KEY,
+	version_id bigint NOT NULL,
+	version integer NOT NULL,
+	prev text,
+	accept_until timestamptz NOT NULL,
+	state text							-- gone when the version has its evidence
+);
+CREATE INDEX former_states_version_id ON hdms_internal.former_states (version_id) WHERE state IS NOT NULL;
+ALTER TABLE hdms_internal.former_states ALTER COLUMN state SET STORAGE EXTERNAL;
 
 -- Versions to sign and send. Written by issue(), emptied by the worker; claims start at a low-water id.
 CREATE TABLE hdms_internal.issue_queue (

@@ -1,5 +1,6 @@
 -- What a dump of the database must keep. One statement each: two in one SELECT would update one catalog row twice.
 SELECT pg_extension_config_dump('hdms_internal.node', '');
+SELECT pg_extension_config_dump('hdms_internal.key_changes', '');
 SELECT pg_extension_config_dump('hdms_internal.peers', '');
 SELECT pg_extension_config_dump('hdms_internal.lookups', '');
 SELECT pg_extension_config_dump('hdms_internal.notary_lists', '');
@@ -9,6 +10,7 @@ SELECT pg_extension_config_dump('hdms_internal.invitations', '');
 SELECT pg_extension_config_dump('hdms_internal.records', '');
 SELECT pg_extension_config_dump('hdms_internal.versions', '');
 SELECT pg_extension_config_dump('hdms_internal.payloads', '');
+SELECT pg_extension_config_dump('hdms_internal.former_states', '');
 SELECT pg_extension_config_dump('hdms_internal.issue_queue', '');
 SELECT pg_extension_config_dump('hdms_internal.retention_rules', '');
 SELECT pg_extension_config_dump('hdms_internal.erasures', '');
@@ -31,6 +33,7 @@ SELECT pg_extension_config_dump('hdms_internal.ledger_checkpoints', '');
 SELECT pg_extension_config_dump('hdms_internal.repairs', '');
 SELECT pg_extension_config_dump('hdms_internal.recoveries', '');
 SELECT pg_extension_config_dump('hdms_internal.incidents', '');
+SELECT pg_extension_config_dump('hdms_internal.key_changes_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.versions_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.issue_queue_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.outbox_id_seq', '');
@@ -41,6 +44,7 @@ SELECT pg_extension_config_dump('hdms_internal.repairs_id_seq', '');
 SELECT pg_extension_config_dump('hdms_internal.incidents_id_seq', '');
 
 COMMENT ON TABLE hdms_internal.node IS 'What this database is in the network: one row';
+COMMENT ON TABLE hdms_internal.key_changes IS 'Rotations, revocations and recoveries of the node''s keys';
 COMMENT ON TABLE hdms_internal.peers IS 'Other nodes and their key histories as pinned';
 COMMENT ON TABLE hdms_internal.lookups IS 'What the worker wants to know from the directory';
 COMMENT ON TABLE hdms_internal.notary_lists IS 'Lists of notaries, signed by the network key';
@@ -50,6 +54,7 @@ COMMENT ON TABLE hdms_internal.invitations IS 'Invitations to pair';
 COMMENT ON TABLE hdms_internal.records IS 'Records: one health fact about one patient each';
 COMMENT ON TABLE hdms_internal.versions IS 'Versions of records in the order in which the EMR asked for them';
 COMMENT ON TABLE hdms_internal.payloads IS 'The bytes of versions: content and signed evidence';
+COMMENT ON TABLE hdms_internal.former_states IS 'Signatures that were made anew because the key was replaced';
 COMMENT ON TABLE hdms_internal.issue_queue IS 'Versions to sign and send, or to send again';
 COMMENT ON TABLE hdms_internal.retention_rules IS 'How long records are kept whose own time was not told';
 COMMENT ON TABLE hdms_internal.erasures IS 'Records that are to be erased, and those that were';

@@ -96,6 +96,7 @@ CREATE FUNCTION hdms_internal.doctor_network(OUT check_name text, OUT status tex
 #variable_conflict use_column
 DECLARE
 	own hdms_internal.node;
+	change hdms_internal.key_changes;
 	newest hdms_internal.notary_lists;
 	now_seconds bigint := extract(epoch FROM clock_timestamp())::bigint;
 	payload text;
@@ -112,6 +113,19 @@ BEGIN
 		hint := format('The network''s operator admits it: hdms-server admit %s', own.node_id);
 	ELSIF own.status = 'refused' THEN
 		hint := 'Ask the network''s operator, then call hdms.join_network() again.';
+	END IF;
+	RETURN NEXT;
+
+	SELECT * INTO change FROM hdms_internal.key_changes ORDER BY id DESC LIMIT 1;
+	check_name := 'key changes'; status := 'ok'; hint := NULL; detail := 'no change of keys is under way';
+	IF change.problem IS NOT NULL THEN
+		status := 'fail'; detail := format('the last change of keys was refused: %s', change.problem);
+		hint := 'Mend that, then ask for it again.';
+	ELSIF change.asked_at < clock_timestamp() - interval '10 minutes' AND change.registered_at IS NULL THEN
+		status := 'fail'; detail := format('new keys that were asked for at %s are not registered with the server', date_trunc('second', change.asked_at));
+		hint := 'The worker does it; the checks above say what keeps it.';
+	ELSIF change.id IS NOT NULL AND change.registered_at IS NULL THEN
+		status := 'warn'; detail := 'new keys are being made and registered';
 	END IF;
 	RETURN NEXT;
 

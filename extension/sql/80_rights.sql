@@ -45,6 +45,9 @@ GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.events
 GRANT EXECUTE ON FUNCTION
 	hdms.join_network(text, text, text, boolean),
 	hdms.adopt_keys(),
+	hdms.rotate_keys(text[]),
+	hdms.revoke_key(text, timestamptz),
+	hdms.recover_keys(),
 	hdms.resend(uuid),
 	hdms.verify(uuid),
 	hdms.verify_ledger(text, timestamptz, timestamptz, double precision, boolean),
@@ -63,6 +66,7 @@ GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes,
 	hdms.retention_rules, hdms.erasures,
 	hdms.repairs, hdms.incidents, hdms.recovery
 	TO hdms_admin;
+GRANT SELECT ON hdms.keys, hdms.key_changes TO hdms_admin;
 
 -- The analyst sees what node this is.
 GRANT SELECT ON hdms.node TO hdms_analyst;

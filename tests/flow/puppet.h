@@ -47,6 +47,12 @@ extern json_t *command_put(const json_t *command);
 extern json_t *command_fetch(const json_t *command);
 extern json_t *command_ack(const json_t *command);
 
+/* puppet_thief.c: somebody else's keys. */
+extern json_t *command_steal(const json_t *command);
+
+/* Histories are asked for anew. */
+extern json_t *command_forget(const json_t *command);
+
 /* A node's history from the server, kept; NULL when it is not to be had. */
 extern const HdmsHistory *node_history(const char *id);
 

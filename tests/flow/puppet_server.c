@@ -314,3 +314,13 @@ notary_list(const char *digest, HdmsNotaryList *list)
 	free(newest);
 	return good;
 }
+
+/* {}: what was seen of other nodes' keys is forgotten. */
+json_t *
+command_forget(const json_t *command)
+{
+	(void) command;
+	while (known_count > 0)
+		hdms_history_free(known[--known_count]);
+	return answer_status(HDMS_OK, json_pack("{}"));
+}

@@ -18,6 +18,8 @@ $pg->sql('north', "SELECT hdms.read(record, 'before the dump') FROM hdms.records
 # One row at least in each table that the above left empty.
 $pg->sql('north', <<'SQL');
 INSERT INTO hdms_internal.lookups (subject) VALUES ('node:x');
+INSERT INTO hdms_internal.key_changes (kind, keys, problem) VALUES ('rotate', '{signing}', 'p');
+INSERT INTO hdms_internal.former_states (vk, version_id, version, accept_until) VALUES ('v', 1, 1, 'infinity');
 INSERT INTO hdms_internal.vouchers (jti, voucher, expires_at) VALUES (gen_random_uuid(), 'v', 'infinity');
 INSERT INTO hdms_internal.invitations (invitation, patient_ref, status, expires_at) VALUES (gen_random_uuid(), 'waiting', 'open', 'infinity');
 WITH o AS (INSERT INTO hdms_internal.outbox (jti, receiver, type, transport, awaited, expires_at) VALUES (gen_random_uuid(), 'r', 'record', 't', true, 'infinity') RETURNING id)
