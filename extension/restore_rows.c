@@ -83,11 +83,19 @@ FLOW_PLAN("SELECT e.version_id FROM (SELECT version_id FROM hdms_internal.events
 		  " AND NOT EXISTS (SELECT FROM hdms_internal.payloads p WHERE p.id = e.version_id)",
 		  TEXTOID, INT8OID);
 
+/* The same of one that the patient had not answered. */
+static FlowPlan find_open_id =
+FLOW_PLAN("SELECT e.version_id FROM (SELECT DISTINCT ON (version_id) version_id, status FROM hdms_internal.events"
+		  "  WHERE record = CAST($1 AS uuid) AND kind = 'status' ORDER BY version_id, id DESC) e WHERE e.status IN ('issued', 'delivered')"
+		  " AND NOT EXISTS (SELECT FROM hdms_internal.versions v WHERE v.id = e.version_id)"
+		  " AND NOT EXISTS (SELECT FROM hdms_internal.payloads p WHERE p.id = e.version_id) ORDER BY e.version_id DESC LIMIT 1",
+		  TEXTOID);
+
 /* How many versions were once reported as committed: more than that were never counted. */
 static FlowPlan count_committed =
 FLOW_PLAN("SELECT count(DISTINCT version_id) FROM hdms_internal.events WHERE record = CAST($1 AS uuid) AND kind = 'status' AND status = 'committed'", TEXTOID);
 
-/* A patient whom no row names any more is known by the node. */
+/* A patient whom no row of patients names any more is known from the record's events, or by the node. */
 static FlowPlan find_record =
 FLOW_PLAN("SELECT r.patient_ref, r.type, CAST(r.committed AS bigint), p.patient_ref"
 		  " FROM (SELECT 1) AS one LEFT JOIN hdms_internal.records r ON r.record = CAST($1 AS uuid)"
@@ -95,15 +103,18 @@ FLOW_PLAN("SELECT r.patient_ref, r.type, CAST(r.committed AS bigint), p.patient_
 		  TEXTOID, TEXTOID);
 
 static FlowPlan insert_patient =
-FLOW_PLAN("INSERT INTO hdms_internal.patients (patient_ref, node_id, status, paired_at)"
-		  " VALUES ('node:' || $1, $1, 'paired', clock_timestamp()) ON CONFLICT (patient_ref) DO NOTHING",
-		  TEXTOID);
+FLOW_PLAN("WITH named AS (SELECT coalesce((SELECT e.patient_ref FROM hdms_internal.events e WHERE e.record = CAST($2 AS uuid)"
+		  "   AND e.patient_ref IS NOT NULL ORDER BY e.id DESC LIMIT 1), 'node:' || $1) AS patient_ref),"
+		  " made AS (INSERT INTO hdms_internal.patients (patient_ref, node_id, status, paired_at)"
+		  "  SELECT n.patient_ref, $1, 'paired', clock_timestamp() FROM named n ON CONFLICT (patient_ref) DO NOTHING)"
+		  " SELECT patient_ref FROM named",
+		  TEXTOID, TEXTOID);
 
 /* Its source_id is known from its events, where those are still there. */
 static FlowPlan write_record =
 FLOW_PLAN("INSERT INTO hdms_internal.records AS r (record, patient_ref, source_id, type, committed)"
 		  " VALUES (CAST($1 AS uuid), $2, (SELECT e.source_id FROM hdms_internal.events e WHERE e.record = CAST($1 AS uuid)"
-		  "   AND e.kind = 'status' AND e.status = 'committed' AND e.source_id IS NOT NULL AND NOT EXISTS (SELECT FROM hdms_internal.records o WHERE o.source_id = e.source_id)"
+		  "   AND e.source_id IS NOT NULL AND NOT EXISTS (SELECT FROM hdms_internal.records o WHERE o.source_id = e.source_id)"
 		  "   ORDER BY e.id DESC LIMIT 1), $3, $4)"
 		  " ON CONFLICT (record) DO UPDATE SET patient_ref = excluded.patient_ref, type = excluded.type, committed = excluded.committed",
 		  TEXTOID, TEXTOID, TEXTOID, INT4OID);
@@ -246,9 +257,12 @@ old_id(const char *record, const RightVersion *right)
 {
 	int64		id = right->payload;
 
-	if (id == 0 && right->receipt != NULL)
+	if (id == 0)
 	{
-		if (flow_run(&find_old_id, flow_text(record), flow_int64(right->state->version)) > 0)
+		uint64		found = right->receipt != NULL ? flow_run(&find_old_id, flow_text(record), flow_int64(right->state->version)) :
+			flow_run(&find_open_id, flow_text(record));
+
+		if (found > 0)
 			id = row_int64(0, 1);
 		flow_rows_free();
 	}
@@ -292,12 +306,16 @@ ledger_row_restore(const LedgerRow *row, const char *record, const RightVersion 
 	return id;
 }
 
-/* Whom the node belongs to. palloc'ed. */
+/* Whose the record is. palloc'ed. */
 static char *
-patient_of(const char *node)
+patient_of(const char *node, const char *record)
 {
-	flow_run(&insert_patient, flow_text(node));
-	return psprintf("node:%s", node);
+	char	   *patient;
+
+	flow_run(&insert_patient, flow_text(node), flow_text(record));
+	patient = row_text(0, 1);
+	flow_rows_free();
+	return patient;
 }
 
 bool
@@ -323,7 +341,7 @@ ledger_record_restore(const char *record, const char *node, const char *type, in
 
 	/* A patient who has another node by now keeps the record; nobody else may have it. */
 	if (patient == NULL)
-		patient = stored_patient != NULL ? stored_patient : patient_of(node);
+		patient = stored_patient != NULL ? stored_patient : patient_of(node, record);
 	if (stored_patient != NULL && strcmp(stored_patient, patient) == 0 && same(stored_type, type) && stored_committed == committed)
 		return false;
 	if (stored_patient != NULL)
