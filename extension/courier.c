@@ -15,6 +15,7 @@
 #include "wire.h"
 
 #include "courier.h"
+#include "directory_watch.h"
 #include "flow_plan.h"
 #include "join.h"
 #include "node.h"
@@ -59,6 +60,7 @@ courier_reset(void)
 	session_forget();
 	mail_reset();
 	lookups_reset();
+	watch_reset();
 	join_reset();
 }
 

@@ -13,6 +13,7 @@
 
 #include "courier.h"
 #include "directory.h"
+#include "directory_watch.h"
 #include "inbox.h"
 #include "malloc_guard.h"
 #include "node.h"
@@ -61,9 +62,14 @@ lookup_over(const char *subject)
 static const char *
 node_take(const char *json, size_t len, const char *node_id)
 {
+	static FlowPlan find = FLOW_PLAN("SELECT attempts FROM hdms_internal.lookups WHERE subject = 'node:' || $1", TEXTOID);
+	char	  **checkpoint = guard_text();
+	char	  **proof = guard_text();
 	HdmsNodeEntry entry = {0};
 	HdmsHistory **history = guard_history();
 	HdmsAdmission admission;
+	int64		index;
+	int			proof_count;
 	HdmsStatus	status = hdms_wire_node_parse(json, len, &entry);
 	const char *problem = NULL;
 
@@ -79,9 +85,22 @@ node_take(const char *json, size_t len, const char *node_id)
 	else if (status == HDMS_OK && hdms_history_kind(*history) == HDMS_INSTITUTION)
 		status = entry.admission == NULL || own_node.network == NULL ? HDMS_NOT_ADMITTED :
 			hdms_admission_verify(entry.admission, strlen(entry.admission), own_node.network, *history, &admission);
+	*checkpoint = entry.checkpoint;
+	*proof = (char *) entry.proof;
+	index = entry.log_index;
+	proof_count = entry.proof_count;
+	entry.checkpoint = NULL;
+	entry.proof = NULL;
 	hdms_wire_node_free(&entry);
 	if (status != HDMS_OK)
 		return hdms_status_word(status);
+	if (problem == NULL)
+	{
+		int64		attempts = flow_run(&find, flow_text(node_id)) > 0 ? row_int64(0, 1) : 0;
+
+		flow_rows_free();
+		problem = watch_answer(*history, *checkpoint, index, (const HdmsHash *) *proof, proof_count, attempts);
+	}
 	if (problem == NULL && !directory_pin(history))
 		problem = "false-key";
 	return problem;

@@ -251,6 +251,7 @@ http_exchange(const char *method, const char *path, const char *query, char *bod
 	if (exchange != NULL)
 	{
 		exchange->method = method;
+		exchange->content_type = "application/json";
 		exchange->path = malloc(strlen(server.prefix) + strlen(path) + 1);
 		exchange->query = query != NULL ? strdup(query) : NULL;
 		exchange->timeout = 60;
@@ -312,7 +313,7 @@ headers_make(HttpExchange *exchange, const HdmsHttpSignature *signature)
 {
 	curl_slist_free_all(exchange->headers);
 	exchange->headers = NULL;
-	return (exchange->body == NULL || header_add(exchange, "Content-Type", "application/json")) &&
+	return (exchange->body == NULL || header_add(exchange, "Content-Type", exchange->content_type)) &&
 		header_add(exchange, "Accept", "application/json") &&
 		header_add(exchange, "Expect", "") &&
 		(signature == NULL ||

@@ -33,6 +33,7 @@ struct HttpExchange
 	char	   *body;			/* NULL: none */
 	size_t		body_len;
 	HttpSigner	signer;
+	const char *content_type;	/* static: of the body; JSON unless set */
 	bool		once;			/* not idempotent: gets a nonce */
 	int			timeout;		/* seconds, for the whole */
 	bool		waits;			/* a long poll: silence is no fault */

@@ -30,6 +30,7 @@ flow_keys(const FlowMessage *message, char **reason)
 		return flow_drop(reason, hdms_status_word(HDMS_WRONG_SENDER));
 	if (!directory_pin(history))
 		return flow_drop(reason, "false-key");
+	directory_want_node(sender);	/* what came from the node itself must be in the directory's log, too */
 	inbox_waiting_is_due();
 	outbox_ack(sender, message->head->jti);
 	return FLOW_DONE;

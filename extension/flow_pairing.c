@@ -191,6 +191,7 @@ bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory 
 	if (!directory_pin(person))
 		return refuse_pairing(message, invitation, hdms_status_word(HDMS_BAD_CHAIN),
 							  "The key history contradicts the one that is known.", reason);
+	directory_want_node(message->head->iss);	/* what came from the node itself must be in the directory's log, too */
 	flow_run(&bind_patient, flow_text(invitation->patient_ref), flow_text(message->head->iss), flow_text(status),
 			 flow_text(confirm ? code : NULL));
 	flow_run(&use_invitation, flow_text(invitation->id), flow_text(message->head->iss));

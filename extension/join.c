@@ -579,6 +579,8 @@ entry_answered(HttpExchange *exchange)
 		char	  **guarded[] = {guard_text(), guard_text()};
 
 		/* What follows may raise. */
+		free(entry.checkpoint);
+		free(entry.proof);
 		*guarded[0] = entry.history;
 		*guarded[1] = entry.admission;
 		entry_take(&entry);

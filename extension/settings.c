@@ -29,6 +29,7 @@ int			setting_probe_patience = 60;
 int			setting_resend_interval = 600;
 int			setting_checkpoint_interval = 10;
 int			setting_rotation_grace = 240;
+int			setting_directory_interval = 120;
 
 static const struct config_enum_entry key_suites[] = {
 	{"P-256", KEY_SUITE_P256, false},
@@ -100,5 +101,7 @@ settings_define(void)
 	DefineCustomIntVariable("hdms.rotation_grace", "How long versions under way are left alone after the signing key was rotated.",
 							"Then those that are not notarised yet are signed anew.",
 							&setting_rotation_grace, setting_rotation_grace, 0, HDMS_CLOCK_SKEW, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	define_seconds("hdms.directory_interval", "How often the log of the network's directory is looked at, at least.",
+				   &setting_directory_interval, 1);
 	MarkGUCPrefixReserved("hdms");
 }

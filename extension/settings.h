@@ -34,6 +34,7 @@ extern int	setting_probe_patience;
 extern int	setting_resend_interval;
 extern int	setting_checkpoint_interval;
 extern int	setting_rotation_grace;
+extern int	setting_directory_interval;
 
 extern void settings_define(void);
 

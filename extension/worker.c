@@ -29,6 +29,7 @@
 
 #include "courier.h"
 #include "directory.h"
+#include "directory_watch.h"
 #include "flow.h"
 #include "flow_erase.h"
 #include "flow_plan.h"
@@ -244,6 +245,7 @@ worker_round(void)
 		outbox_expire();
 		ledger_move();
 		lookups_move();
+		watch_move();
 		mail_move();
 	}
 
@@ -308,6 +310,7 @@ nap_length(void)
 	{
 		nap = shorter(nap, TimestampDifferenceMilliseconds(now, timers_at));
 		nap = shorter(nap, inbox_timeout());
+		nap = shorter(nap, watch_timeout());
 		nap = shorter(nap, outbox_delivery_timeout());
 		nap = shorter(nap, ledger_timeout());
 	}

@@ -67,6 +67,39 @@ CREATE TABLE hdms_internal.notary_lists (
 	max_age bigint NOT NULL
 );
 
+-- The log of the network's directory as far as it was followed and came out as promised: one row.
+CREATE TABLE hdms_internal.directory_log (
+	singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+	generation bigint NOT NULL,
+	size bigint NOT NULL,				-- leaves
+	peaks bytea NOT NULL,				-- the complete subtrees of that tree, 32 bytes each, largest first
+	checkpoint text NOT NULL,			-- signed by the network key
+	followed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	problem text,						-- how what is shown now contradicts it
+	problem_since timestamptz
+);
+
+-- Key entries of all nodes in that log; those from directory_log.size on are not covered by a checkpoint yet.
+CREATE TABLE hdms_internal.directory_leaves (
+	index bigint PRIMARY KEY,
+	subject bytea NOT NULL,				-- SHA-256 of the node id
+	seq bigint NOT NULL,				-- number of the entry in that node's history
+	statement bytea NOT NULL			-- SHA-256 of what is signed of the entry
+);
+CREATE INDEX directory_leaves_subject ON hdms_internal.directory_leaves (subject);
+CREATE INDEX peers_subject ON hdms_internal.peers (pg_catalog.sha256(CAST(node_id AS bytea)));
+
+-- What was found wrong with the directory, with the checkpoints that prove it.
+CREATE TABLE hdms_internal.directory_evidence (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	kind text NOT NULL,
+	node_id text,						-- where it is about a node's keys
+	kept text,							-- checkpoint of what was followed
+	offered text,						-- what contradicts it: a checkpoint, or a key history
+	detail text
+);
+
 -- Vouchers that the worker signed in advance, for hdms.invite_patient() to take.
 CREATE TABLE hdms_internal.vouchers (
 	jti uuid PRIMARY KEY,

@@ -54,6 +54,22 @@ CREATE VIEW hdms.nodes AS
 COMMENT ON VIEW hdms.nodes IS 'Other nodes that this one knows: institutions, notaries, patients'' devices';
 COMMENT ON COLUMN hdms.nodes.problem IS 'a false key that the directory offered, in words';
 
+CREATE VIEW hdms.directory_log AS
+	SELECT size, checkpoint, followed_at, problem, problem_since
+	FROM hdms_internal.directory_log;
+COMMENT ON VIEW hdms.directory_log IS 'The log of the network''s directory as far as this node has followed it and found it right';
+COMMENT ON COLUMN hdms.directory_log.checkpoint IS 'signed by the network key; of one size there must be one, whomever it is shown to';
+COMMENT ON COLUMN hdms.directory_log.followed_at IS 'when it was compared last and nothing was wrong';
+COMMENT ON COLUMN hdms.directory_log.problem IS 'how what is shown now contradicts it';
+
+CREATE VIEW hdms.directory_evidence AS
+	SELECT at, kind, node_id, detail, kept, offered
+	FROM hdms_internal.directory_evidence;
+COMMENT ON VIEW hdms.directory_evidence IS 'What the network''s directory did that it must not, with what it signed itself: for its operator and for everybody else';
+COMMENT ON COLUMN hdms.directory_evidence.kind IS 'fork, restarted, false_key, hidden_key, unlogged_key, own_key_added, own_key_swapped, own_key_unlogged';
+COMMENT ON COLUMN hdms.directory_evidence.kept IS 'the checkpoint up to which this node followed the log, signed by the network key';
+COMMENT ON COLUMN hdms.directory_evidence.offered IS 'what contradicts it: another checkpoint, or the key history that was shown';
+
 CREATE VIEW hdms.events AS
 	SELECT e.id, e.at, e.kind, e.record, e.source_id, e.status, e.reason, v.ordinal AS version, e.patient_ref
 	FROM hdms_internal.events e LEFT JOIN hdms_internal.versions v ON v.id = e.version_id;

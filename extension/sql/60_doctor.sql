@@ -98,6 +98,8 @@ DECLARE
 	own hdms_internal.node;
 	change hdms_internal.key_changes;
 	newest hdms_internal.notary_lists;
+	watched hdms_internal.directory_log;
+	restarted timestamptz;
 	now_seconds bigint := extract(epoch FROM clock_timestamp())::bigint;
 	payload text;
 	others bigint;
@@ -165,6 +167,31 @@ BEGIN
 	IF found > 0 THEN
 		status := 'fail'; detail := format('the directory offered false keys of %s nodes; they were not taken', found);
 		hint := 'SELECT * FROM hdms.nodes WHERE problem IS NOT NULL; tell the network''s operator.';
+	END IF;
+	RETURN NEXT;
+
+	check_name := 'directory log'; status := 'ok'; hint := NULL;
+	SELECT * INTO watched FROM hdms_internal.directory_log;
+	detail := format('the directory''s log was followed to leaf %s', watched.size);
+	SELECT count(*) INTO found FROM hdms_internal.directory_evidence e
+		WHERE e.at > clock_timestamp() - interval '30 days' AND e.kind NOT IN ('restarted', 'fork');
+	SELECT max(e.at) INTO restarted FROM hdms_internal.directory_evidence e
+		WHERE e.at > clock_timestamp() - interval '7 days' AND e.kind = 'restarted';
+	IF watched.problem IS NOT NULL THEN
+		status := 'fail'; detail := format('the directory''s log contradicts what it was: %s, since %s', watched.problem, date_trunc('second', watched.problem_since));
+		hint := 'Until this ends no new node is believed. SELECT * FROM hdms.directory_evidence; tell the network''s operator and the other institutions.';
+	ELSIF found > 0 THEN
+		status := 'fail'; detail := format('the directory and its log contradicted each other about keys %s times in 30 days', found);
+		hint := 'SELECT * FROM hdms.directory_evidence; tell the network''s operator and the other institutions.';
+	ELSIF watched.size IS NULL THEN
+		status := CASE WHEN own.status = 'active' AND own.joined_at < clock_timestamp() - interval '1 hour' THEN 'fail' ELSE 'warn' END;
+		detail := 'the directory''s log was not followed yet'; hint := 'The worker does so once the node is active; hdms.workers has its last error.';
+	ELSIF watched.followed_at < clock_timestamp() - greatest(interval '1 hour', 5 * make_interval(secs => extract(epoch FROM current_setting('hdms.directory_interval')::interval))) THEN
+		status := 'warn'; detail := format('the directory''s log was not looked at since %s', date_trunc('second', watched.followed_at));
+		hint := 'hdms.workers has the worker''s last error.';
+	ELSIF restarted IS NOT NULL THEN
+		status := 'warn'; detail := format('the directory began a new log at %s', date_trunc('second', restarted));
+		hint := 'Its operator put back a backup, or lost the database: ask whether that is so. This warning ends after a week.';
 	END IF;
 	RETURN NEXT;
 

@@ -62,7 +62,7 @@ GRANT EXECUTE ON FUNCTION
 	hdms_internal.worker_status(),		-- behind hdms.workers: a view's functions run with the caller's rights
 	hdms_internal.verification_status()	-- behind hdms.verification
 	TO hdms_admin;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit,
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.directory_log, hdms.directory_evidence, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit,
 	hdms.retention_rules, hdms.erasures,
 	hdms.repairs, hdms.incidents, hdms.recovery
 	TO hdms_admin;
