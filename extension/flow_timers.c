@@ -11,6 +11,7 @@
 #include "flow_erase.h"
 #include "flow_inside.h"
 #include "flow_plan.h"
+#include "flow_reads.h"
 #include "malloc_guard.h"
 #include "node.h"
 #include "admission.h"
@@ -261,6 +262,7 @@ typedef struct Duty
 static Duty duties[] = {
 	{flow_erase_asked, true, 0},
 	{flow_erase_compare, false, 0},
+	{flow_tell_reads, false, 0},
 	{stock_vouchers, true, 0},
 	{look_at_paired, true, 0},
 	{look_at_waiting, true, 0},

@@ -22,6 +22,7 @@ int			setting_key_suite = KEY_SUITE_P256;
 bool		setting_require_confirmation;
 bool		setting_allow_plain_http;
 bool		setting_allow_drop;
+bool		setting_tell_patients_of_reads;
 int			setting_poll_interval = 5;
 int			setting_accept_within = 30 * 86400;
 int			setting_expiry_grace = 3600;
@@ -78,6 +79,8 @@ settings_define(void)
 							 &setting_key_suite, KEY_SUITE_P256, key_suites, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("hdms.require_confirmation", "Records flow only after hdms.confirm_patient().", NULL,
 							 &setting_require_confirmation, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("hdms.tell_patients_of_reads", "Patients' devices are told when their records are read or exported, and for what purpose.", NULL,
+							 &setting_tell_patients_of_reads, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("hdms.allow_plain_http", "Servers may be reached without TLS.",
 							 "This machine's own addresses may always be.",
 							 &setting_allow_plain_http, false, PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -25,6 +25,7 @@ extern int	setting_key_suite;			/* KeySuite */
 extern bool setting_require_confirmation;
 extern bool setting_allow_plain_http;
 extern bool setting_allow_drop;
+extern bool setting_tell_patients_of_reads;
 
 /* Seconds. */
 extern int	setting_poll_interval;

@@ -201,6 +201,8 @@ command_run(HdmsHome *home, const char *line, size_t len, char **answer, int64_t
 		ended = hdms_home_inbox(home, &result, &error);
 	else if (strcmp(command, "records") == 0)
 		ended = command_records(home, request, &result, &error);
+	else if (strcmp(command, "reads") == 0)
+		ended = hdms_home_reads(home, argument(request, "id"), &result, &error);
 	else if (strcmp(command, "policy") == 0)
 		ended = command_policy(home, request, &result, &error);
 	else if (strcmp(command, "retry") == 0)

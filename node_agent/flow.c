@@ -34,6 +34,7 @@ static const struct
 	{HDMS_MSG_WANT, FROM_INSTITUTION, flow_want},
 	{HDMS_MSG_COPIES, FROM_INSTITUTION, flow_copies},
 	{HDMS_MSG_ERASED, FROM_INSTITUTION, flow_erased},
+	{HDMS_MSG_READS, FROM_INSTITUTION, flow_reads},
 };
 
 Outcome

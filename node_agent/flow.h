@@ -64,6 +64,7 @@ extern Outcome flow_committed(Arrival *arrival);
 extern Outcome flow_withdrawn(Arrival *arrival);
 extern Outcome flow_erased(Arrival *arrival);
 extern Outcome flow_keys(Arrival *arrival);
+extern Outcome flow_reads(Arrival *arrival);
 extern Outcome flow_want(Arrival *arrival);
 
 /* DONE, FAILED (memory, OpenSSL), or REFUSED with the status as its reason. */

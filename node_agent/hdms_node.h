@@ -147,6 +147,12 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_records(HdmsHome *home, const Hdms
 /* One entry with "content": the record's bytes as they were signed; null when it was erased. "tombstone": the institution has erased its own. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
 
+/*
+ * When the person's records, or only one of them (id may be NULL), were read or exported, as far as their institutions tell: an array of {"record",
+ * "version", "at", "action", "purpose", "institution"}, the newest first, at most 1000. action: "read" or "export".
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_reads(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
+
 /* Accepts what waits: signs the acceptance and draws the notary. The messages go out when the engine runs. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_accept(HdmsHome *home, const char *id, HdmsNodeError *error);
 

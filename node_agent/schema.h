@@ -109,6 +109,15 @@ static const char *const schema_migrations[] = {
 	" id INTEGER PRIMARY KEY,"
 	" at INTEGER NOT NULL,"
 	" sealed BLOB NOT NULL);",
+
+	/* 2: when records were read, as their institutions tell. */
+	"CREATE TABLE reading ("
+	" id INTEGER PRIMARY KEY,"
+	" pairing INTEGER NOT NULL,"
+	" record BLOB NOT NULL,"
+	" at INTEGER NOT NULL,"				/* seconds */
+	" sealed BLOB NOT NULL);"
+	"CREATE INDEX reading_record ON reading (record);",
 };
 
 #define SCHEMA_VERSION ((int) (sizeof(schema_migrations) / sizeof(schema_migrations[0])))

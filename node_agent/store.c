@@ -31,7 +31,7 @@ struct Store
 	char		error[200];
 };
 
-static const char *const table_names[TABLE_COUNT] = {"pairing", "peer", "version", "inbox", "outbox", "notice"};
+static const char *const table_names[TABLE_COUNT] = {"pairing", "peer", "version", "inbox", "outbox", "notice", "reading"};
 
 const char *
 store_error(const Store *store)

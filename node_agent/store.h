@@ -54,7 +54,7 @@ extern int	store_next(Store *store, sqlite3_stmt *statement);
 /* A new row number for a table, known before the row is written, because sealed columns are bound to it. */
 typedef enum StoreTable
 {
-	TABLE_PAIRING, TABLE_PEER, TABLE_VERSION, TABLE_INBOX, TABLE_OUTBOX, TABLE_NOTICE, TABLE_COUNT
+	TABLE_PAIRING, TABLE_PEER, TABLE_VERSION, TABLE_INBOX, TABLE_OUTBOX, TABLE_NOTICE, TABLE_READING, TABLE_COUNT
 } StoreTable;
 extern int64_t store_new_row(Store *store, StoreTable table);
 

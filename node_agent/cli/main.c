@@ -32,6 +32,7 @@ static const char usage[] =
 "  show ID | verify ID                          one record; check all its signatures and proofs\n"
 "  export ID [--out FILE]                       its evidence file, which anybody can check\n"
 "  export --all --out DIR                       the evidence files of all records, one each\n"
+"  reads [ID]                                   when your records were read and why, where the institution tells\n"
 "  policy [INSTITUTION ask|accept]              the standing rule for an institution\n"
 "  policy INSTITUTION keep|erase                what becomes of your copy of a record that it erases\n"
 "  erase ID                                     erases your copy of a record that its institution has erased\n"
@@ -119,7 +120,7 @@ arguments_fit(const Invocation *invocation)
 		int			max;
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
-		{"show", 1, 1}, {"erase", 1, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
+		{"show", 1, 1}, {"erase", 1, 1}, {"reads", 0, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
 		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
 

@@ -84,6 +84,26 @@ show_entries(const json_t *array)
 }
 
 static void
+show_reads(const json_t *array)
+{
+	const json_t *entry;
+	size_t		index;
+
+	if (json_array_size(array) == 0)
+		printf("nothing was told\n");
+	json_array_foreach(array, index, entry)
+	{
+		print_time(json_integer_value(json_object_get(entry, "at")));
+		printf("  ");
+		print_plain(text_of(entry, "action"), 7);
+		print_plain(text_of(entry, "purpose"), 0);
+		printf("  (");
+		print_plain(text_of(entry, "institution"), 0);
+		printf(", %s)\n", text_of(entry, "record"));
+	}
+}
+
+static void
 show_pairing(const json_t *pairing)
 {
 	printf("%5lld  ", (long long) json_integer_value(json_object_get(pairing, "pairing")));
@@ -232,6 +252,8 @@ result_show(const Invocation *invocation, const char *result, size_t len)
 	value = json_loadb(result, len, JSON_DECODE_ANY, NULL);
 	if (strcmp(command, "inbox") == 0 || strcmp(command, "records") == 0)
 		show_entries(value);
+	else if (strcmp(command, "reads") == 0)
+		show_reads(value);
 	else if (strcmp(command, "policy") == 0)
 		show_pairings(value);
 	else if (strcmp(command, "pair") == 0)

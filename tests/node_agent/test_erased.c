@@ -229,6 +229,62 @@ of_a_record_that_is_not_here_nothing_is_kept(void **unused)
 	bench_close(&bench);
 }
 
+static void
+tell_reads(const char *reads)
+{
+	HdmsBody	body = {.reads = (char *) reads};
+	char		jti[37] = "";
+
+	sim_send(&bench.sim, &bench.sim.institution, bench.pairing->node, HDMS_MSG_READS, "", &body, jti);
+	bench_run(&bench);
+}
+
+static void
+readings_are_kept_and_shown_by_record(void **unused)
+{
+	static char many[1001 * 120];
+	char		reads[1000];
+	char	   *json = NULL;
+	size_t		one;
+	const char *record;
+
+	(void) unused;
+	bench_open(&bench, true);
+	one = bench_issue(&bench, CONTENT, 0);
+	bench_run(&bench);
+	record = bench.sim.versions[one].state.record;
+	snprintf(reads, sizeof(reads), "[{\"record\":\"%s\",\"at\":1700000000,\"action\":\"read\",\"purpose\":\"treatment\",\"actor\":\"dr\"},"
+			 "{\"record\":\"0198c1f0-0000-7000-8000-000000000001\",\"at\":1700000001,\"action\":\"export\"}]", record);
+	tell_reads(reads);
+	assert_int_equal(hdms_home_reads(bench.home, NULL, &json, NULL), HDMS_NODE_OK);
+	assert_non_null(strstr(json, "\"action\":\"export\""));
+	assert_non_null(strstr(json, "treatment"));
+	assert_null(strstr(json, "actor"));
+	free(json);
+	bench_restart(&bench);
+	assert_int_equal(hdms_home_reads(bench.home, record, &json, NULL), HDMS_NODE_OK);
+	assert_null(strstr(json, "\"action\":\"export\""));
+	assert_non_null(strstr(json, "\"institution\":\"Hospital of Examples\""));
+	free(json);
+
+	/* What is not as it should be is refused as a whole. */
+	snprintf(reads, sizeof(reads), "[{\"record\":\"%s\",\"at\":1700000000,\"action\":\"read\",\"purpose\":\"second\"},{\"record\":7}]", record);
+	tell_reads(reads);
+	snprintf(reads, sizeof(reads), "[{\"record\":\"%s\",\"at\":-1,\"action\":\"read\",\"purpose\":\"second\"}]", record);
+	tell_reads(reads);
+	snprintf(reads, sizeof(reads), "[{\"record\":\"%s\",\"at\":1,\"action\":\"second\"}]", record);
+	tell_reads(reads);
+	strcpy(many, "[");
+	for (int i = 0; i <= 1000; i++)
+		sprintf(many + strlen(many), "%s{\"record\":\"%s\",\"at\":1,\"action\":\"read\",\"purpose\":\"second\"}", i ? "," : "", record);
+	strcat(many, "]");
+	tell_reads(many);
+	assert_int_equal(hdms_home_reads(bench.home, NULL, &json, NULL), HDMS_NODE_OK);
+	assert_null(strstr(json, "second"));
+	free(json);
+	bench_close(&bench);
+}
+
 int
 main(void)
 {
@@ -237,6 +293,7 @@ main(void)
 		cmocka_unit_test(a_person_may_have_erasures_followed),
 		cmocka_unit_test(what_waited_for_a_decision_ends),
 		cmocka_unit_test(of_a_record_that_is_not_here_nothing_is_kept),
+		cmocka_unit_test(readings_are_kept_and_shown_by_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
