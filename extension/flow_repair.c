@@ -18,6 +18,7 @@
 #include "flow_inside.h"
 #include "flow_plan.h"
 #include "flow_repair.h"
+#include "ledger_mend.h"
 #include "fn_verify.h"
 #include "node.h"
 #include "notarisation.h"
@@ -249,6 +250,7 @@ repair_end(int64 id, const char *record, const char *status, const char *reason)
 	}
 	flow_rows_free();
 	event_write("repair", record, 0, patient_ref, source_id, status, reason);
+	ledger_mend_soon();
 }
 
 void

@@ -392,7 +392,6 @@ check_record(const RecordEvidence *loaded)
 	if (loaded->evidence.version_count > 0)
 		check_evidence(checks);
 	check_versions(checks);
-	log_record_verify(loaded, note_log_check, checks);
 	return checks;
 }
 
@@ -411,6 +410,7 @@ hdms_fn_verify(PG_FUNCTION_ARGS)
 	if (loaded == NULL)
 		argument_unknown_record(PG_GETARG_UUID_P(0));
 	checks = check_record(loaded);
+	log_record_verify(loaded, note_log_check, checks);
 	log_record_inclusion(loaded, note_log_check, checks);
 	return_checks(result, checks);
 	evidence_free(loaded);
@@ -487,6 +487,7 @@ hdms_fn_record_failures(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	}
 	checks = check_record(loaded);
+	log_record_verify(loaded, note_log_check, checks);
 	for (int i = 0; i < checks->count; i++)
 	{
 		const Check *check = &checks->checks[i];

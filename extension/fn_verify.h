@@ -11,7 +11,10 @@
 
 #include "fn_evidence_keys.h"
 
-/* The first check of a record that fails, in words without health data, palloc'ed; NULL when none does. Reads with the active snapshot; SPI connected. */
+/*
+ * The first check of a record that fails, in words without health data, palloc'ed; NULL when none does. What the node's own log says of the
+ * record is left out: whoever has a copy of the record has none of the log. Reads with the active snapshot; SPI connected.
+ */
 extern char *verify_first_failure(EvidenceKeys *keys, const pg_uuid_t *record);
 
 #endif

@@ -14,6 +14,7 @@
 #include "flow_inside.h"
 #include "ledger_audit.h"
 #include "ledger_log.h"
+#include "ledger_mend.h"
 #include "node.h"
 #include "roster.h"
 #include "settings.h"
@@ -120,6 +121,7 @@ ledger_move(void)
 
 		audit_at = more ? 0 : in_milliseconds(AUDIT_EVERY_MS);
 	}
+	ledger_mend();
 	if (has_grown && now >= checkpoint_at)
 	{
 		sign_checkpoint();
@@ -135,5 +137,7 @@ ledger_timeout(void)
 
 	if (has_grown)
 		timeout = Min(timeout, TimestampDifferenceMilliseconds(now, checkpoint_at));
+	if (ledger_mend_timeout() >= 0)
+		timeout = Min(timeout, ledger_mend_timeout());
 	return timeout;
 }

@@ -106,18 +106,26 @@ is_signed_here(const char *note, const char *origin, HdmsCheckpoint *checkpoint)
 	return false;
 }
 
+/* What the newest checkpoint promises. False when it is not one of this log. */
+static bool
+read_checkpoint(const MerkleLog *log, HdmsCheckpoint *checkpoint)
+{
+	char		origin[HDMS_ORIGIN_MAX];
+
+	log->origin(origin);
+	return is_signed_here(log->note, origin, checkpoint) && (int64) checkpoint->size == log->signed_size;
+}
+
 /* That the stored tree still has the root that was promised last. NULL, or what is wrong. */
 static const char *
 compare_with_checkpoint(MerkleLog *log)
 {
-	char		origin[HDMS_ORIGIN_MAX];
 	HdmsCheckpoint checkpoint;
 	HdmsHash	root;
 
 	if (log->signed_size == 0)
 		return log->frontier.size > 0 ? "it has lost its checkpoints" : NULL;
-	log->origin(origin);
-	if (!is_signed_here(log->note, origin, &checkpoint) || (int64) checkpoint.size != log->signed_size)
+	if (!read_checkpoint(log, &checkpoint))
 		return "the newest checkpoint is not this log's";
 	if (log->next_index < log->signed_size || (int64) log->frontier.size < log->signed_size)
 		return "it is shorter than a checkpoint that was signed";
@@ -178,6 +186,13 @@ merkle_log_entry_added(MerkleLog *log)
 }
 
 int64
+merkle_log_promised_size(MerkleLog *log)
+{
+	load_checkpoint(log);
+	return log->signed_size;
+}
+
+int64
 merkle_log_signed_size(MerkleLog *log)
 {
 	load_log(log);
@@ -191,13 +206,14 @@ merkle_log_note(MerkleLog *log)
 	return log->note;
 }
 
-/* Adds the entries from the tree's end on, at most CATCH_UP. False when there are none. */
+/* Adds the entries from the tree's end to the entry before end, at most CATCH_UP. False when there are none. */
 static bool
-add_entries(MerkleLog *log)
+add_entries(MerkleLog *log, int64 end)
 {
 	MemoryContext context;
 	MemoryContext caller;
-	uint64		count = flow_run(&log->find_entries, flow_int64(log->frontier.size), flow_int64(CATCH_UP));
+	int64		size = log->frontier.size;
+	uint64		count = flow_run(&log->find_entries, flow_int64(size), flow_int64(Min(CATCH_UP, end - size)));
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "hdms log entries", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
@@ -225,7 +241,7 @@ merkle_log_sign(MerkleLog *log)
 	char	  **note = guard_text();
 
 	load_log(log);
-	while (add_entries(log))
+	while (add_entries(log, PG_INT64_MAX))
 		CHECK_FOR_INTERRUPTS();
 	tiles_save(&log->tiles, log->frontier.size);
 
@@ -247,6 +263,30 @@ merkle_log_sign(MerkleLog *log)
 	log->signed_size = checkpoint.size;
 	strlcpy(log->note, *note, sizeof(log->note));
 	return true;
+}
+
+void
+merkle_log_rebuild(MerkleLog *log)
+{
+	HdmsCheckpoint checkpoint;
+	HdmsHash	root;
+
+	watch_transactions(log);
+	load_checkpoint(log);
+	if (!read_checkpoint(log, &checkpoint))
+		merkle_log_report_damage(log, "the newest checkpoint is not this log's");
+	tiles_forget(&log->tiles);
+	flow_run_without_args(&log->clear_tiles);
+	memset(&log->frontier, 0, sizeof(log->frontier));
+	while (add_entries(log, log->signed_size))
+	{
+		tiles_save(&log->tiles, log->frontier.size);
+		CHECK_FOR_INTERRUPTS();
+	}
+	flow_require(hdms_merkle_root(&log->frontier, root), "the root of a log");
+	if ((int64) log->frontier.size != log->signed_size || memcmp(root, checkpoint.root, sizeof(root)) != 0)
+		merkle_log_report_damage(log, "its entries are not those of the newest checkpoint");
+	merkle_log_forget(log);
 }
 
 int

@@ -34,6 +34,7 @@ typedef struct MerkleLog
 	FlowPlan	find_note;
 	FlowPlan	insert_checkpoint;
 	FlowPlan	update_checkpoint;
+	FlowPlan	clear_tiles;
 	MerkleTiles tiles;
 
 	/* What is kept between transactions. */
@@ -58,6 +59,7 @@ typedef struct MerkleLog
 								   INT8OID, TEXTOID), \
 	.update_checkpoint = FLOW_PLAN("UPDATE hdms_internal." prefix "_checkpoints SET note = $2 WHERE size = $1", \
 								   INT8OID, TEXTOID), \
+	.clear_tiles = FLOW_PLAN_WITHOUT_ARGS("DELETE FROM hdms_internal." prefix "_tiles"), \
 	.tiles = MERKLE_TILES(prefix "_tiles")
 
 /* What is wrong with the stored log, NULL when it is sound. The other functions raise an ERROR where it is not. */
@@ -73,6 +75,12 @@ extern void merkle_log_entry_added(MerkleLog *log);
  * covers them all. True when there is a new one.
  */
 extern bool merkle_log_sign(MerkleLog *log);
+
+/* Makes all tiles again from the entries. An ERROR where that does not give the tree of the newest checkpoint. */
+extern void merkle_log_rebuild(MerkleLog *log);
+
+/* The size of the newest stored checkpoint, 0 without one; also of a log that is damaged. */
+extern int64 merkle_log_promised_size(MerkleLog *log);
 
 /* Of the newest checkpoint; 0 and "" without one. The note is valid until the log is used next. */
 extern int64 merkle_log_signed_size(MerkleLog *log);

@@ -88,6 +88,19 @@ collect_copies(Candidates *all, const ReceivedCopy *copies, int count)
 	}
 }
 
+/*
+ * Whether a stored state is one that this institution signed, or that somebody else has, too. One that was rewritten together with its
+ * vk is neither: its row belongs to the version that was there before.
+ */
+static bool
+is_genuine(Candidates *all, const char *text, const HdmsState *state)
+{
+	HdmsState	verified;
+
+	return find_candidate(all, state->vk) != NULL
+		|| hdms_state_verify(text, strlen(text), true, all->evidence->issuer, state->iat, &verified) == HDMS_OK;
+}
+
 /* Stored versions of this record for this node; a row that carries the vk of another is not the one it was. */
 static void
 collect_stored(Candidates *all)
@@ -100,7 +113,7 @@ collect_stored(Candidates *all)
 
 		if (row->state == NULL || row->acceptance == NULL || row->request == NULL || row->receipt == NULL ||
 			hdms_state_parse(row->state, strlen(row->state), true, &state) != HDMS_OK || strcmp(state.record, all->record) != 0 ||
-			strcmp(state.sub, all->node) != 0)
+			strcmp(state.sub, all->node) != 0 || !is_genuine(all, row->state, &state))
 			continue;
 		candidate = add_candidate(all, &state);
 		candidate->stored = (HdmsEvidenceVersion) {row->state, row->acceptance, row->request, row->receipt, NULL};
