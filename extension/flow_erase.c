@@ -68,6 +68,7 @@ FLOW_PLAN("INSERT INTO hdms_internal.tombstones (record, number, vk, tombstone, 
  */
 static FlowPlan wipe =
 FLOW_PLAN("WITH p AS (UPDATE hdms_internal.payloads SET content = NULL, state = NULL, commit = NULL, rejection = NULL WHERE id = ANY ($1)),"
+		  " f AS (UPDATE hdms_internal.former_states SET state = NULL WHERE version_id = ANY ($1)),"
 		  " q AS (DELETE FROM hdms_internal.issue_queue WHERE version_id = ANY ($1)),"
 		  " a AS (DELETE FROM hdms_internal.probes WHERE version_id = ANY ($1)),"
 		  " o AS (DELETE FROM hdms_internal.outbox WHERE version_id = ANY ($1) AND type <> 'erased' RETURNING id),"

@@ -251,8 +251,8 @@ flow_accepted(const FlowMessage *message, char **reason)
 		return flow_answer_refused(message, "unknown-state", "There is no such state.", NULL, reason);
 	if (strcmp(stored.row.patient, message->head->iss) != 0)
 		return flow_answer_refused(message, hdms_status_word(HDMS_WRONG_SENDER), "The state is another patient's.", NULL, reason);
-	if (stored.row.has_evidence && stored.row.is_former)
-		return flow_answer_refused(message, "outdated", "The version was committed by another signature.", NULL, reason);
+	if (stored.row.is_former && (stored.row.has_evidence || stored.state_text == NULL))
+		return flow_answer_refused(message, "outdated", "The version was committed by another signature, or erased.", NULL, reason);
 	if (stored.row.has_evidence)
 	{
 		if (!version_answer_again(stored.row.id, HDMS_MSG_COMMITTED, message->head->jti))

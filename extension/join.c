@@ -464,7 +464,8 @@ registration_answered(HttpExchange *exchange)
 		problem_set(NULL);
 		return;
 	}
-	move_in(REFUSED_EVERY_S);
+	/* A server that is out of reach or out of order is asked again as soon as the courier's backing off is over. */
+	move_in(exchange->status == 0 || exchange->status >= 500 || exchange->status == 429 ? 1 : REFUSED_EVERY_S);
 	if (exchange->status < 400 || exchange->status >= 500 || exchange->status == 401 || exchange->status == 429)
 		return;
 
