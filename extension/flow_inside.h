@@ -23,6 +23,9 @@ typedef FlowOutcome (*FlowHandler) (const FlowMessage *message, char **reason);
 /* flow_pairing.c */
 extern FlowOutcome flow_pair(const FlowMessage *message, char **reason);
 
+/* flow_replace.c: the patient's binding has moved away from that node; what it had goes on with the new one. */
+extern void flow_replace(const char *patient_ref, const char *old_node);
+
 /* flow_storing.c */
 extern FlowOutcome flow_accepted(const FlowMessage *message, char **reason);
 

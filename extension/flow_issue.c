@@ -52,6 +52,7 @@ typedef struct QueuedVersion
 	bool		is_paired;
 	char		prev[HDMS_DIGEST_TEXT + 1];	/* vk of the current version; "" when there is none */
 	bool		was_paired_since;	/* the patient was paired (again) after that version was signed */
+	char		replaces[37];	/* the record that this one continues; "" mostly */
 	bool		is_to_go;		/* somebody asked to erase the record */
 	bool		was_given_up;	/* set when it turned out that it cannot be issued */
 } QueuedVersion;
@@ -74,7 +75,7 @@ FLOW_PLAN("SELECT q.id, v.id, CAST(v.record AS text), v.status,"
 		  "  AND w.status IN ('waiting_for_patient', 'waiting_for_previous', 'queued', 'issued', 'delivered')),"
 		  " CAST(extract(epoch FROM v.accept_within) AS bigint), r.patient_ref, r.source_id, r.type,"
 		  " CAST(r.committed AS bigint), p.node_id, p.status = 'paired',"
-		  " c.vk, p.paired_at > c.issued_at, EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = v.record)"
+		  " c.vk, p.paired_at > c.issued_at, EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = v.record), CAST(r.replaces AS text)"
 		  " FROM hdms_internal.issue_queue q"
 		  " JOIN hdms_internal.versions v ON v.id = q.version_id"
 		  " JOIN hdms_internal.records r ON r.record = v.record"
@@ -236,6 +237,7 @@ sign_version(const QueuedVersion *queued, const HdmsHistory *patient, const Hdms
 	strlcpy(state->record, queued->record, sizeof(state->record));
 	strlcpy(state->type, queued->type, sizeof(state->type));
 	strlcpy(state->prev, queued->prev, sizeof(state->prev));
+	strlcpy(state->replaces, queued->replaces, sizeof(state->replaces));
 	state->version = queued->committed + 1;
 	state->iat = now;
 
@@ -449,6 +451,7 @@ read_claimed(uint64 count)
 		row_copy(i, 13, row->prev, sizeof(row->prev));
 		row->was_paired_since = row_bool(i, 14);
 		row->is_to_go = row_bool(i, 15);
+		row_copy(i, 16, row->replaces, sizeof(row->replaces));
 	}
 	flow_rows_free();
 	return queued;

@@ -35,6 +35,7 @@ typedef struct Invitation
 	unsigned char secret[HDMS_PAIRING_SECRET_SIZE];
 	char		patient_node[HDMS_DIGEST_TEXT + 1];
 	char		patient_status[16];
+	char		replaces[HDMS_DIGEST_TEXT + 1];	/* the node that the institution said is lost; "" mostly */
 } Invitation;
 
 /* The same order of locks as hdms.invite_patient(): the patient first. */
@@ -44,7 +45,7 @@ FLOW_PLAN("SELECT 1 FROM hdms_internal.patients WHERE patient_ref ="
 		  TEXTOID);
 
 static FlowPlan find_invitation =
-FLOW_PLAN("SELECT i.patient_ref, i.status, i.used_by, i.expires_at <= clock_timestamp(), i.secret, p.node_id, p.status"
+FLOW_PLAN("SELECT i.patient_ref, i.status, i.used_by, i.expires_at <= clock_timestamp(), i.secret, p.node_id, p.status, i.replaces"
 		  " FROM hdms_internal.invitations i JOIN hdms_internal.patients p ON p.patient_ref = i.patient_ref"
 		  " WHERE i.invitation = CAST($1 AS uuid)",
 		  TEXTOID);
@@ -102,6 +103,7 @@ load_invitation(const char *id, Invitation *invitation)
 		}
 		row_copy(0, 6, invitation->patient_node, sizeof(invitation->patient_node));
 		row_copy(0, 7, invitation->patient_status, sizeof(invitation->patient_status));
+		row_copy(0, 8, invitation->replaces, sizeof(invitation->replaces));
 	}
 	flow_rows_free();
 	return found;
@@ -182,6 +184,7 @@ bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory 
 	const char *status = confirm ? "unconfirmed" : "paired";
 	char		code[7];
 	bool		is_taken;
+	bool		is_replaced = invitation->patient_node[0] != '\0' && strcmp(invitation->patient_node, message->head->iss) != 0;
 
 	is_taken = flow_run(&find_other_patient, flow_text(message->head->iss), flow_text(invitation->patient_ref)) > 0;
 	flow_rows_free();
@@ -195,7 +198,10 @@ bind_node(const FlowMessage *message, const Invitation *invitation, HdmsHistory 
 	flow_run(&bind_patient, flow_text(invitation->patient_ref), flow_text(message->head->iss), flow_text(status),
 			 flow_text(confirm ? code : NULL));
 	flow_run(&use_invitation, flow_text(invitation->id), flow_text(message->head->iss));
-	event_write_binding("paired", invitation->patient_ref, message->head->iss, status, NULL);
+	event_write_binding(is_replaced ? "replaced" : "paired", invitation->patient_ref, message->head->iss, status,
+						is_replaced ? invitation->patient_node : NULL);
+	if (is_replaced)
+		flow_replace(invitation->patient_ref, invitation->patient_node);
 	flow_timers_soon();			/* what waited for the patient may go */
 	answer_paired(message, invitation, confirm);
 	return FLOW_DONE;
@@ -233,9 +239,12 @@ answer_invitation(const FlowMessage *message, Invitation *invitation, HdmsHistor
 	if (is_used)
 		return suspend(message, invitation, reason);
 
-	/* An invitation that was made after the binding was suspended is the institution's decision; any other rival is a conflict. */
+	/*
+	 * An invitation that was made after the binding was suspended, or to replace that very node, is the institution's decision; any other
+	 * rival is a conflict.
+	 */
 	if (invitation->patient_node[0] != '\0' && strcmp(invitation->patient_node, message->head->iss) != 0
-		&& strcmp(invitation->patient_status, "suspended") != 0)
+		&& strcmp(invitation->patient_status, "suspended") != 0 && strcmp(invitation->patient_node, invitation->replaces) != 0)
 		return suspend(message, invitation, reason);
 	return bind_node(message, invitation, person, reason);
 }

@@ -61,6 +61,12 @@ FLOW_PLAN("UPDATE hdms_internal.versions SET status = 'superseded' WHERE record 
 		  " AND version = $2 AND status = 'committed' RETURNING id",
 		  TEXTOID, INT4OID);
 
+/* A record that this one continues. */
+static FlowPlan supersede_replaced =
+FLOW_PLAN("UPDATE hdms_internal.versions SET status = 'superseded', reason = 'replaced' WHERE record = CAST($1 AS uuid)"
+		  " AND status = 'committed' RETURNING id",
+		  TEXTOID);
+
 static FlowPlan find_outdated =
 FLOW_PLAN("SELECT id, vk FROM hdms_internal.versions WHERE record = CAST($1 AS uuid) AND id <> $2"
 		  " AND status IN ('issued', 'delivered')",
@@ -178,6 +184,21 @@ sign_outdated_anew(const StoredVersion *stored)
 	}
 }
 
+/* The record that this one continues is not current any more. */
+static void
+end_replaced(const VersionRow *row)
+{
+	VersionRow	replaced = *row;
+	uint64		count = flow_run(&supersede_replaced, flow_text(row->replaces));
+
+	replaced.id = count > 0 ? row_int64(0, 1) : 0;
+	flow_rows_free();
+	strlcpy(replaced.record, row->replaces, sizeof(replaced.record));
+	replaced.source_id = NULL;
+	if (count > 0)
+		version_event(&replaced, "superseded", "replaced");
+}
+
 /* The version becomes the record's current one. */
 static void
 make_current(const StoredVersion *stored)
@@ -196,6 +217,8 @@ make_current(const StoredVersion *stored)
 		if (count > 0)
 			version_event(&previous, "superseded", NULL);
 	}
+	if (row->version == 1 && row->replaces[0] != '\0')
+		end_replaced(row);
 	if (!version_is_open(row))
 		sign_outdated_anew(stored);
 	if (row->has_waiting)

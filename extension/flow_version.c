@@ -14,7 +14,7 @@
 	" CAST(extract(epoch FROM v.accept_until) AS bigint), v.leaf_at IS NOT NULL, CAST(r.committed AS bigint)," \
 	" r.patient_ref, r.source_id, p.node_id," \
 	" EXISTS (SELECT FROM hdms_internal.versions w WHERE w.record = v.record" \
-	"  AND w.status IN ('waiting_for_patient', 'waiting_for_previous'))" \
+	"  AND w.status IN ('waiting_for_patient', 'waiting_for_previous')), CAST(r.replaces AS text)" \
 	" FROM hdms_internal.versions v" \
 	" JOIN hdms_internal.records r ON r.record = v.record" \
 	" JOIN hdms_internal.patients p ON p.patient_ref = r.patient_ref"
@@ -82,6 +82,7 @@ read_version(uint64 found, VersionRow *version)
 		version->source_id = row_text(0, 10);
 		row_copy(0, 11, version->patient, sizeof(version->patient));
 		version->has_waiting = row_bool(0, 12);
+		row_copy(0, 13, version->replaces, sizeof(version->replaces));
 	}
 	flow_rows_free();
 	return found > 0;

@@ -22,6 +22,7 @@ typedef struct VersionRow
 	int64		committed;		/* number of the record's current version */
 	bool		is_former;		/* this is a signature that was replaced (version_find_former) */
 	bool		has_waiting;	/* a later version of the record waits for its turn */
+	char		replaces[37];	/* the record that this one continues; "" mostly */
 	char	   *patient_ref;	/* palloc'ed */
 	char	   *source_id;		/* NULL: none */
 	char		patient[HDMS_DIGEST_TEXT + 1];	/* node id; "" while not paired */

@@ -442,6 +442,8 @@ store_entry(const Import *import, const Entry *entry, pg_uuid_t *record, bool *c
 			return psprintf("unknown patient \"%s\"", text_to_cstring(import->patient_ref));
 		case STORE_OTHER_PATIENT:
 			return psprintf("source_id \"%s\" belongs to a record of another patient", source_id);
+		case STORE_CONTINUED:
+			return "the record is continued by another one, because the patient has another device";
 		case STORE_ERASED:
 			return "the record has been erased";
 		case STORE_UNKNOWN_RECORD:

@@ -116,9 +116,9 @@ wait_for_voucher(Interval *expires, HdmsPairing *pairing)
 	}
 }
 
-/* Makes the patient known as invited, and earlier invitations useless. */
+/* Makes the patient known as invited, and earlier invitations useless. replace: also one who has a node, which is lost. */
 static void
-prepare_patient(text *patient_ref)
+prepare_patient(text *patient_ref, bool replace)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {PointerGetDatum(patient_ref)};
@@ -129,7 +129,7 @@ prepare_patient(text *patient_ref)
 	if (run("SELECT status, paired_at FROM hdms_internal.patients WHERE patient_ref = $1 FOR NO KEY UPDATE", 1, types, values) == 0)
 		argument_unknown_patient(patient_ref);
 	status = result_text(1);
-	if (strcmp(status, "paired") == 0 || strcmp(status, "unconfirmed") == 0)
+	if (!replace && (strcmp(status, "paired") == 0 || strcmp(status, "unconfirmed") == 0))
 	{
 		char	   *paired_at = result_text(2);
 
@@ -137,7 +137,9 @@ prepare_patient(text *patient_ref)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("patient \"%s\" has been paired with a device already", text_to_cstring(patient_ref)),
 				 paired_at != NULL ? errdetail("The pairing was made at %s.", paired_at) : 0,
-				 strcmp(status, "unconfirmed") == 0 ? errhint("Call hdms.confirm_patient() with the code on the patient's screen.") : 0));
+				 strcmp(status, "unconfirmed") == 0 ? errhint("Call hdms.confirm_patient() with the code on the patient's screen.") :
+				 errhint("A patient who lost the device recovers it with the kit; without one, and after you have made sure who is asking, "
+						 "call hdms.invite_patient() with replace => true.")));
 	}
 	(void) run("UPDATE hdms_internal.invitations SET status = 'closed', secret = NULL"
 			   " WHERE patient_ref = $1 AND status = 'open'", 1, types, values);
@@ -146,11 +148,11 @@ prepare_patient(text *patient_ref)
 }
 
 static void
-store_invitation(text *patient_ref, Interval *expires, const HdmsPairing *pairing)
+store_invitation(text *patient_ref, Interval *expires, bool replace, const HdmsPairing *pairing)
 {
-	Oid			types[4] = {UUIDOID, TEXTOID, BYTEAOID, INTERVALOID};
+	Oid			types[5] = {UUIDOID, TEXTOID, BYTEAOID, INTERVALOID, BOOLOID};
 	bytea	   *secret = palloc(VARHDRSZ + HDMS_PAIRING_SECRET_SIZE);
-	Datum		values[4];
+	Datum		values[5];
 
 	SET_VARSIZE(secret, VARHDRSZ + HDMS_PAIRING_SECRET_SIZE);
 	memcpy(VARDATA(secret), pairing->secret, HDMS_PAIRING_SECRET_SIZE);
@@ -158,8 +160,10 @@ store_invitation(text *patient_ref, Interval *expires, const HdmsPairing *pairin
 	values[1] = PointerGetDatum(patient_ref);
 	values[2] = PointerGetDatum(secret);
 	values[3] = IntervalPGetDatum(expires);
-	(void) run("INSERT INTO hdms_internal.invitations (invitation, patient_ref, secret, status, expires_at)"
-			   " VALUES ($1, $2, $3, 'open', clock_timestamp() + $4)", 4, types, values);
+	values[4] = BoolGetDatum(replace);
+	(void) run("INSERT INTO hdms_internal.invitations (invitation, patient_ref, secret, status, expires_at, replaces)"
+			   " VALUES ($1, $2, $3, 'open', clock_timestamp() + $4,"
+			   "  (SELECT node_id FROM hdms_internal.patients WHERE patient_ref = $2 AND $5))", 5, types, values);
 	OPENSSL_cleanse(secret, VARHDRSZ + HDMS_PAIRING_SECRET_SIZE);
 }
 
@@ -175,6 +179,7 @@ hdms_fn_invite_patient(PG_FUNCTION_ARGS)
 
 	argument_required(fcinfo, 0, "patient_ref");
 	argument_required(fcinfo, 1, "expires");
+	argument_required(fcinfo, 2, "replace");
 	patient_ref = PG_GETARG_TEXT_PP(0);
 	expires = PG_GETARG_INTERVAL_P(1);
 	argument_check_text(patient_ref, "patient_ref", MAX_PATIENT_REF);
@@ -186,11 +191,11 @@ hdms_fn_invite_patient(PG_FUNCTION_ARGS)
 
 	/* The voucher comes first: no row of the patient is locked while the worker is waited for. */
 	wait_for_voucher(expires, &pairing);
-	prepare_patient(patient_ref);
+	prepare_patient(patient_ref, PG_GETARG_BOOL(2));
 	status = hdms_random(pairing.secret, sizeof(pairing.secret));
 	if (status == HDMS_OK)
 	{
-		store_invitation(patient_ref, expires, &pairing);
+		store_invitation(patient_ref, expires, PG_GETARG_BOOL(2), &pairing);
 		status = hdms_pairing_uri(&pairing, uri);
 		OPENSSL_cleanse(pairing.secret, sizeof(pairing.secret));
 	}
@@ -198,7 +203,7 @@ hdms_fn_invite_patient(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not make the pairing URI: %s", hdms_status_sentence(status))));
-	audit_write("invite", NULL, 0, patient_ref, NULL);
+	audit_write("invite", NULL, 0, patient_ref, PG_GETARG_BOOL(2) ? cstring_to_text("replace") : NULL);
 	SPI_finish();
 	MemoryContextSwitchTo(caller);
 	wake_worker_at_commit();

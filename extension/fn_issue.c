@@ -55,6 +55,12 @@ check_outcome(StoreOutcome outcome, text *patient_ref, text *source_id, const pg
 					 errmsg("source_id \"%s\" belongs to a record of another patient", text_to_cstring(source_id)),
 					 errhint("A source_id names one thing in the EMR, and with it one patient.")));
 			break;
+		case STORE_CONTINUED:
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the record is continued by another one, because the patient has another device"),
+					 errhint("Amend the record whose \"replaces\" in hdms.records names this one.")));
+			break;
 		case STORE_ERASED:
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -52,7 +52,8 @@ static Statement keep_longer = {
 
 static Statement find_newest = {
 	"SELECT v.ordinal, v.content_digest, v.status, r.patient_ref, p.status,"
-	" EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = r.record)"
+	" EXISTS (SELECT FROM hdms_internal.erasures e WHERE e.record = r.record),"
+	" EXISTS (SELECT FROM hdms_internal.records c WHERE c.replaces = r.record)"
 	" FROM hdms_internal.records r JOIN hdms_internal.patients p ON p.patient_ref = r.patient_ref,"
 	" LATERAL (SELECT * FROM hdms_internal.versions w WHERE w.record = r.record ORDER BY w.ordinal DESC LIMIT 1) v"
 	" WHERE r.record = $1",
@@ -81,6 +82,7 @@ typedef struct Newest
 	bool		same_patient;
 	bool		patient_paired;
 	bool		is_to_go;		/* somebody asked to erase the record */
+	bool		is_continued;	/* by another record, on another node of the patient */
 	char	   *status;			/* palloc'ed */
 } Newest;
 
@@ -186,6 +188,7 @@ look_up_newest(const pg_uuid_t *record, text *patient_ref, const Content *conten
 		newest->same_patient = patient_ref == NULL || text_equal(patient_ref, result_datum(4));
 		newest->patient_paired = strcmp(patient_status, "paired") == 0;
 		newest->is_to_go = DatumGetBool(result_datum(6));
+		newest->is_continued = DatumGetBool(result_datum(7));
 		pfree(patient_status);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -221,6 +224,8 @@ store_version(const pg_uuid_t *record, text *patient_ref, const Content *content
 			return STORE_OTHER_PATIENT;
 		if (newest.is_to_go || strcmp(newest.status, "erased") == 0)
 			return STORE_ERASED;
+		if (newest.is_continued)
+			return STORE_CONTINUED;
 		if (newest.same_content && !again)
 		{
 			*ordinal = newest.ordinal;

@@ -24,7 +24,8 @@ typedef enum StoreOutcome
 	STORE_UNKNOWN_PATIENT,
 	STORE_UNKNOWN_RECORD,
 	STORE_OTHER_PATIENT,		/* source_id belongs to a record of another patient */
-	STORE_ERASED
+	STORE_ERASED,
+	STORE_CONTINUED				/* by another record: the patient has another node */
 } StoreOutcome;
 
 /* The default of how long a patient has to accept, by the setting. palloc'ed. */

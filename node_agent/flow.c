@@ -32,6 +32,7 @@ static const struct
 	{HDMS_MSG_WITHDRAWN, FROM_INSTITUTION, flow_withdrawn},
 	{HDMS_MSG_KEYS, FROM_ANYONE, flow_keys},
 	{HDMS_MSG_WANT, FROM_INSTITUTION, flow_want},
+	{HDMS_MSG_UNPAIRED, FROM_INSTITUTION, flow_unpaired},
 	{HDMS_MSG_COPIES, FROM_INSTITUTION, flow_copies},
 	{HDMS_MSG_ERASED, FROM_INSTITUTION, flow_erased},
 	{HDMS_MSG_READS, FROM_INSTITUTION, flow_reads},

@@ -55,6 +55,7 @@ extern Outcome flow_repeat(Arrival *arrival);
 /* One for each message type; the sender was verified to be who sends that type. */
 extern Outcome flow_paired(Arrival *arrival);
 extern Outcome flow_pair_refused(Arrival *arrival);
+extern Outcome flow_unpaired(Arrival *arrival);
 extern Outcome flow_record(Arrival *arrival);
 extern Outcome flow_receipt(Arrival *arrival);
 extern Outcome flow_refused(Arrival *arrival);

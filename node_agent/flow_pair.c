@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalogue.h"
 #include "flow.h"
 
 bool
@@ -126,4 +127,53 @@ flow_pair_refused(Arrival *arrival)
 	home_changed(arrival->home);
 	return pairing_save(pairing) && notice_add(arrival->home, "pairing", "pairing %lld: %s", (long long) pairing->id, pairing->problem) ?
 		OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+/* Nothing that waits here for the person, or for a notary, will ever be taken from this node. */
+static bool
+versions_withdraw(Pairing *pairing)
+{
+	HdmsHome   *home = pairing->home;
+	size_t		count;
+	const CatalogueEntry *entries = catalogue_entries(home, &count);
+	int64_t    *ids = calloc(count + 1, sizeof(*ids));
+	size_t		found_count = 0;
+	bool		good = ids != NULL && (entries != NULL || count == 0);
+
+	/* Saving a version moves the entries. */
+	for (size_t i = 0; good && i < count; i++)
+		if (entries[i].pairing == pairing->id && entries[i].status < VERSION_NOTARISED)
+			ids[found_count++] = entries[i].id;
+	for (size_t i = 0; good && i < found_count; i++)
+	{
+		Version		version;
+		bool		found;
+
+		good = version_load(home, ids[i], &version, &found);
+		if (!good || !found)
+			continue;
+		version.status = VERSION_WITHDRAWN;
+		version.next_try = 0;
+		good = version_save(home, &version) && outbox_forget(home, version.id, OUT_TYPE_COUNT);
+	}
+	free(ids);
+	return good;
+}
+
+Outcome
+flow_unpaired(Arrival *arrival)
+{
+	Pairing    *pairing = arrival->pairing;
+
+	arrival->answer = ANSWER_ACK;
+	if (!pairing_ack(pairing, arrival->message.head.jti))
+		return OUTCOME_FAILED;
+	if (pairing->status != PAIRING_PAIRED || pairing->is_replaced)
+		return OUTCOME_DONE;
+	pairing->is_replaced = true;
+	snprintf(pairing->problem, sizeof(pairing->problem), "the institution has another device of this person now; the records here stay");
+	home_changed(arrival->home);
+	return versions_withdraw(pairing) && pairing_save(pairing) &&
+		notice_add(arrival->home, "replaced", "%s has another device of this person now: if that is not yours, tell them at once",
+				   pairing->name ? pairing->name : pairing->peer) ? OUTCOME_DONE : OUTCOME_FAILED;
 }

@@ -122,7 +122,8 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_pair(HdmsHome *home, const char *u
 
 /*
  * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "erasures", "code", "problem", "recovering": whether its
- * records are being fetched for a new device}. status: "new", "registered", "sent", "paired", "refused". code: six digits to read out where the institution asks for confirmation.
+ * records are being fetched for a new device}. status: "new", "registered", "sent", "paired", "refused", "replaced" (by another
+ * node of this person). code: six digits to read out where the institution asks for confirmation.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairing(HdmsHome *home, int64_t pairing, char **json, HdmsNodeError *error);
 
@@ -144,7 +145,10 @@ typedef struct HdmsRecordQuery
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_records(HdmsHome *home, const HdmsRecordQuery *query, char **json, HdmsNodeError *error);
 
-/* One entry with "content": the record's bytes as they were signed; null when it was erased. "tombstone": the institution has erased its own. */
+/*
+ * One entry with "replaces" (the record that it continues, or null) and "content": the record's bytes as they were signed; null when it was erased.
+ * "tombstone": the institution has erased its own.
+ */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
 
 /*
@@ -155,6 +159,13 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_reads(HdmsHome *home, const char *
 
 /* Accepts what waits: signs the acceptance and draws the notary. The messages go out when the engine runs. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_accept(HdmsHome *home, const char *id, HdmsNodeError *error);
+
+/*
+ * Accepts everything that waits and that the institution (NULL: any; known as in hdms_home_set_policy()) issued as the continuation of an older record,
+ * which another node of this person had: {"waiting", "accepted"}. only_count: only counts, to be shown before the person agrees.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_accept_replaced(HdmsHome *home, const char *institution, bool only_count, char **json,
+															  HdmsNodeError *error);
 
 /* Rejects it with a signed reason, at most 1000 bytes of UTF-8. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_reject(HdmsHome *home, const char *id, const char *reason, HdmsNodeError *error);

@@ -25,6 +25,12 @@ extern void json_list_add(JsonList *list, json_t *entry);
 /* Ends the list and gives its text to the caller of a public function. */
 extern HdmsNodeResult json_list_result(JsonList *list, char **json, HdmsNodeError *error);
 
+/* Whether a person means that pairing by its number, the institution's node id or name. */
+extern bool pairing_is(const Pairing *pairing, const char *institution);
+
+/* The record that a version says it continues; "" mostly. HDMS_OUT_OF_MEMORY: also a failure of the store. */
+extern HdmsStatus version_replaces(HdmsHome *home, int64_t version, char replaces[37]);
+
 /* All pairings. */
 extern json_t *pairings_json(const HdmsHome *home);
 

@@ -20,7 +20,7 @@ static json_t *
 pairing_json(const Pairing *pairing)
 {
 	return json_pack("{s:I, s:s, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o}",
-					 "pairing", (json_int_t) pairing->id, "status", pairing_status_word(pairing->status),
+					 "pairing", (json_int_t) pairing->id, "status", pairing->is_replaced ? "replaced" : pairing_status_word(pairing->status),
 					 "recovering", pairing->is_recovering,
 					 "institution", pairing->peer, "node", pairing->node, "name", text_or_null(pairing->name),
 					 "server", pairing->server, "policy", pairing->accept ? "accept" : "ask",
@@ -80,7 +80,7 @@ hdms_home_pairings(HdmsHome *home, char **json, HdmsNodeError *error)
 	return json_result(pairings_json(home), json, error);
 }
 
-static bool
+bool
 pairing_is(const Pairing *pairing, const char *institution)
 {
 	char		number[24];

@@ -216,6 +216,7 @@ hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error
 	HdmsBytes	tombstone = {0};
 	json_t	   *object = NULL;
 	size_t		count;
+	char		replaces[37];
 	const CatalogueEntry *entries;
 	HdmsNodeResult result = version_meant(home, id, false, &version, error);
 
@@ -228,6 +229,7 @@ hdms_home_show(HdmsHome *home, const char *id, char **json, HdmsNodeError *error
 	if (object == NULL)
 		return node_error(error, HDMS_NODE_FAILED, "out of memory");
 	json_object_set_new(object, "vk", json_string(version.vk));
+	json_object_set_new(object, "replaces", version_replaces(home, version.id, replaces) == HDMS_OK && replaces[0] ? json_string(replaces) : json_null());
 	json_object_set_new(object, "notary", version.notary[0] ? json_string(version.notary) : json_null());
 	json_object_set_new(object, "problem", version.last_error[0] ? json_string(version.last_error) : json_null());
 	if (!part_get(home, version.id, PART_TOMBSTONE, &tombstone))

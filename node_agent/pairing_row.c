@@ -214,7 +214,8 @@ pairing_print(const Pairing *pairing)
 		add_text(object, "problem", pairing->problem);
 	if (good && pairing->keeps_keys)
 		good = add_private(object, "sign", pairing->sign) && add_private(object, "encrypt", pairing->encrypt) && add_old_keys(object, pairing);
-	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "recovering", pairing->is_recovering) &&
+	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "replaced", pairing->is_replaced) &&
+		add_flag(object, "recovering", pairing->is_recovering) &&
 		add_flag(object, "follows_erasures", pairing->follows_erasures);
 	if (good)
 		text = json_dumps(object, JSON_COMPACT);
@@ -281,6 +282,7 @@ pairing_parse(Pairing *pairing, const HdmsBytes *text)
 		read_into(object, "problem", pairing->problem, sizeof(pairing->problem));
 		read_into(object, "secret", secret, sizeof(secret));
 		pairing->is_told = json_is_true(json_object_get(object, "told"));
+		pairing->is_replaced = json_is_true(json_object_get(object, "replaced"));
 		pairing->is_recovering = json_is_true(json_object_get(object, "recovering"));
 		pairing->keeps_keys = json_object_get(object, "sign") != NULL;
 		pairing->follows_erasures = json_is_true(json_object_get(object, "follows_erasures"));

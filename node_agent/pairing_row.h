@@ -36,6 +36,7 @@ struct Pairing
 	char	   *voucher;
 	char	   *membership;		/* NULL until paired */
 	bool		is_told;		/* the server has the membership, too */
+	bool		is_replaced;	/* the institution has another node of this person: what is here stays, nothing more comes */
 	bool		is_recovering;	/* on a new device: copies of the records are being fetched */
 	char	   *name;			/* of the institution; NULL until known */
 	char	   *history;		/* JSON */

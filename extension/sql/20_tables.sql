@@ -127,6 +127,7 @@ CREATE TABLE hdms_internal.invitations (
 	status text NOT NULL CHECK (status IN ('open', 'used', 'closed', 'expired')),
 	wrong_attempts integer NOT NULL DEFAULT 0,
 	used_by text,						-- node id
+	replaces text,						-- node id of the lost device that a new one is to take the place of
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	expires_at timestamptz NOT NULL
 );
@@ -140,9 +141,11 @@ CREATE TABLE hdms_internal.records (
 	type text NOT NULL,
 	committed integer NOT NULL DEFAULT 0,	-- number of committed versions = version of the current state
 	retain_until timestamptz,			-- as hdms.issue() was told; else the rules say how long it is kept
+	replaces uuid,						-- the record that it continues: the patient had another node then
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 CREATE INDEX records_patient_ref ON hdms_internal.records (patient_ref);
+CREATE UNIQUE INDEX records_replaces ON hdms_internal.records (replaces) WHERE replaces IS NOT NULL;
 
 -- Versions as the EMR asked for them, in order. "version" is the number in the signed state: set when it is signed.
 CREATE TABLE hdms_internal.versions (

@@ -68,11 +68,11 @@ $$;
 COMMENT ON FUNCTION hdms.register_patient(text) IS
 	'Makes a patient known, so that records can be issued that wait for the patient to be paired. Again: changes nothing';
 
-CREATE FUNCTION hdms.invite_patient(patient_ref text, expires interval DEFAULT '15 minutes') RETURNS text
+CREATE FUNCTION hdms.invite_patient(patient_ref text, expires interval DEFAULT '15 minutes', replace boolean DEFAULT false) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'hdms_fn_invite_patient';
-COMMENT ON FUNCTION hdms.invite_patient(text, interval) IS
-	'A one-time URI, to be shown to the patient as a QR code, with which their device pairs with this institution';
+COMMENT ON FUNCTION hdms.invite_patient(text, interval, boolean) IS
+	'A one-time URI, to be shown to the patient as a QR code, with which their device pairs with this institution. replace: for a patient who lost device and recovery kit: the new device takes the old one''s place, and the records continue on it';
 
 CREATE FUNCTION hdms.confirm_patient(patient_ref text, code text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

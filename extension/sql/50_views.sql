@@ -23,7 +23,8 @@ CREATE VIEW hdms.records AS
 	SELECT r.record, r.patient_ref, r.source_id, r.type, v.status, v.reason, v.ordinal AS version, r.committed AS committed_versions,
 		r.created_at, v.created_at AS amended_at, v.accept_until,
 		coalesce(r.retain_until, v.created_at + (SELECT k.keep FROM hdms_internal.retention_rules k WHERE r.type LIKE k.type_pattern
-			ORDER BY pg_catalog.length(k.type_pattern) DESC, k.type_pattern LIMIT 1)) AS retain_until
+			ORDER BY pg_catalog.length(k.type_pattern) DESC, k.type_pattern LIMIT 1)) AS retain_until,
+		r.replaces
 	FROM hdms_internal.records r
 		LEFT JOIN LATERAL (SELECT * FROM hdms_internal.versions w WHERE w.record = r.record
 			ORDER BY w.ordinal DESC LIMIT 1) v ON true;
@@ -33,6 +34,7 @@ COMMENT ON COLUMN hdms.records.status IS 'of the newest version';
 COMMENT ON COLUMN hdms.records.reason IS 'the patient''s reason of a rejection, or a machine''s word for what it waits for or why it ended';
 COMMENT ON COLUMN hdms.records.version IS 'the newest version''s number, counted from 1 as the EMR asked for them';
 COMMENT ON COLUMN hdms.records.committed_versions IS 'how many versions the patient accepted and a notary witnessed';
+COMMENT ON COLUMN hdms.records.replaces IS 'the record that it continues, which was between another node of the patient and this one';
 COMMENT ON COLUMN hdms.records.retain_until IS 'until when only an administrator may erase it: as hdms.issue() was told, else by hdms.retention_rules; null where neither says so';
 
 CREATE VIEW hdms.states AS

@@ -27,7 +27,7 @@ GRANT USAGE ON SCHEMA hdms TO hdms_admin, hdms_emr, hdms_analyst;
 -- The EMR system: records and their content.
 GRANT EXECUTE ON FUNCTION
 	hdms.register_patient(text),
-	hdms.invite_patient(text, interval),
+	hdms.invite_patient(text, interval, boolean),
 	hdms.confirm_patient(text, text),
 	hdms.issue(text, json, text, interval, timestamptz),
 	hdms.amend(uuid, json),

@@ -35,6 +35,7 @@ typedef struct Invocation
 	const char *network;
 	bool		all;
 	bool		qr;
+	bool		replaced;
 	bool		json;
 } Invocation;
 
@@ -66,6 +67,7 @@ extern void words_write(FILE *out, const char *words);
 
 /* The commands that are not questions to a home. They return the exit status. */
 extern int	command_init(const Invocation *invocation);
+extern int	command_accept_replaced(const Invocation *invocation);
 extern int	command_kit(const Invocation *invocation);
 extern int	command_passphrase(const Invocation *invocation);
 extern int	command_recover(const Invocation *invocation);

@@ -28,6 +28,7 @@ static const char usage[] =
 "  run                                          keep records coming; other commands then need no passphrase\n"
 "  inbox                                        what waits for your decision\n"
 "  accept ID | reject ID --reason TEXT          decide\n"
+"  accept --replaced [INSTITUTION]              all that continues records which a lost device of yours had\n"
 "  records [--type T] [--text T] [--since DATE] [--all]\n"
 "  show ID | verify ID                          one record; check all its signatures and proofs\n"
 "  export ID [--out FILE]                       its evidence file, which anybody can check\n"
@@ -92,6 +93,8 @@ arguments_read(int argc, char **argv, Invocation *invocation)
 			invocation->all = true;
 		else if (strcmp(argv[i], "--qr") == 0)
 			invocation->qr = true;
+		else if (strcmp(argv[i], "--replaced") == 0)
+			invocation->replaced = true;
 		else if (strncmp(argv[i], "--", 2) == 0)
 		{
 			target = option_target(invocation, argv[i]);
@@ -119,7 +122,7 @@ arguments_fit(const Invocation *invocation)
 		int			min;
 		int			max;
 	}			commands[] = {
-		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 1, 1}, {"reject", 1, 1}, {"records", 0, 0},
+		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 0, 1}, {"reject", 1, 1}, {"records", 0, 0},
 		{"show", 1, 1}, {"erase", 1, 1}, {"reads", 0, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
 		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
@@ -130,6 +133,7 @@ arguments_fit(const Invocation *invocation)
 				(strcmp(invocation->command, "policy") != 0 || invocation->argument_count != 1) &&
 				(strcmp(invocation->command, "export") != 0 ||
 				 (invocation->all ? invocation->argument_count == 0 && invocation->out != NULL : invocation->argument_count == 1)) &&
+				(strcmp(invocation->command, "accept") != 0 || invocation->argument_count == 1 || invocation->replaced) &&
 				(strcmp(invocation->command, "recover") != 0 || invocation->argument_count == 1 ||
 				 (invocation->server != NULL && invocation->network != NULL)) &&
 				(strcmp(invocation->command, "reject") != 0 || invocation->reason != NULL);
@@ -378,6 +382,8 @@ main(int argc, char **argv)
 	}
 	if (strcmp(invocation.command, "init") == 0)
 		return command_init(&invocation);
+	if (strcmp(invocation.command, "accept") == 0 && invocation.replaced)
+		return command_accept_replaced(&invocation);
 	if (strcmp(invocation.command, "kit") == 0)
 		return command_kit(&invocation);
 	if (strcmp(invocation.command, "recover") == 0)

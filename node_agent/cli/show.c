@@ -211,6 +211,8 @@ show_record(const json_t *result, const char *json, size_t len)
 	printf("\nreceived: ");
 	print_time(json_integer_value(json_object_get(result, "received")));
 	printf("\nverification key: %s\n", text_of(result, "vk"));
+	if (json_is_string(json_object_get(result, "replaces")))
+		printf("continues: record %s, which another device of yours had\n", text_of(result, "replaces"));
 	if (json_is_string(json_object_get(result, "problem")))
 		printf("problem: %s\n", text_of(result, "problem"));
 	if (json_is_string(json_object_get(result, "tombstone")))

@@ -81,7 +81,7 @@ subtest 'a second device suspends the pairing' => sub {
 	my $message = $right->wait_message('record');
 	ok($message->{verified}, 'and what waited goes to the new device');
 
-	# Once the patient has another node, records that the old one holds cannot be continued.
+	# Once the patient has another node, records that the old one holds are continued by others.
 	my $accepted = $right->notarise($right->do('accept', %{$message->{body}}));
 	$sent = $right->send($to, 'accepted', Puppet::evidence($accepted), re => $message->{jti});
 	$right->wait_message('committed', re => $sent->{jti});
@@ -89,10 +89,12 @@ subtest 'a second device suspends the pairing' => sub {
 	my ($newer, $newer_body) = newcomer($north->invite('C'));
 	$sent = $newer->send($to, 'pair', $newer_body);
 	$newer->wait_message('paired', re => $sent->{jti});
-	$north->sql("SELECT hdms.amend('$record', '{\"secret\": false}')");
-	$north->wait_for("SELECT status || ' ' || reason FROM hdms_internal.versions WHERE record = '$record' AND ordinal = 2",
-		'rejected patient-has-another-node');
-	pass('a record of another node ends with a reason instead of waiting for ever');
+	is($right->wait_message('unpaired')->{body}{code}, 'replaced', 'the node of before is told');
+	my $continuing = $newer->wait_message('record')->{body};
+	is($north->sql("SELECT replaces FROM hdms.records WHERE patient_ref = 'C' AND replaces IS NOT NULL"), $record, 'a record of another node is continued by a new one');
+	like($north->sql_error("SELECT hdms.amend('$record', '{\"secret\": false}')"), qr/continued by another one/, 'and not amended any more');
+	$sent = $right->send($to, 'accepted', Puppet::evidence($accepted));
+	is($right->wait_message('refused', re => $sent->{jti})->{body}{code}, 'wrong-sender', 'what the node of before sends about it is refused');
 };
 
 subtest 'an invitation ends' => sub {
