@@ -60,8 +60,8 @@ static FlowPlan restore_former =
 FLOW_PLAN("WITH f AS (SELECT * FROM hdms_internal.former_states WHERE vk = $2),"
 		  " q AS (DELETE FROM hdms_internal.issue_queue WHERE version_id = $1),"
 		  " p AS (UPDATE hdms_internal.payloads SET state = $3, commit = NULL WHERE id = $1)"
-		  " UPDATE hdms_internal.versions v SET version = f.version, vk = f.vk, prev = f.prev, accept_until = f.accept_until"
-		  " FROM f WHERE v.id = $1",
+		  " UPDATE hdms_internal.versions v SET version = f.version, vk = f.vk, prev = f.prev, accept_until = f.accept_until,"
+		  " issued_at = coalesce(v.issued_at, clock_timestamp()) FROM f WHERE v.id = $1",
 		  INT8OID, TEXTOID, TEXTOID);
 
 static bool

@@ -37,6 +37,7 @@ load_version(uint64 row, StoredVersion *version)
 	version->leaf_ms = row_int64(row, 8);
 	version->issued_at = row_int64(row, 9);
 	version->ended_at = row_int64(row, 10);
+	version->has_digest = VARSIZE_ANY_EXHDR(digest) > 0;
 	memcpy(version->digest, VARDATA_ANY(digest), Min(VARSIZE_ANY_EXHDR(digest), HDMS_DIGEST_SIZE));
 	version->content = row_text(row, 12);
 	version->state = row_text(row, 13);
@@ -44,6 +45,10 @@ load_version(uint64 row, StoredVersion *version)
 	version->request = row_text(row, 15);
 	version->receipt = row_text(row, 16);
 	version->rejection = row_text(row, 17);
+	version->reason = reason;
+	version->accept_until = row_int64(row, 22);
+	version->commit = row_text(row, 23);
+	version->accept_within = row_int64(row, 24);
 }
 
 static bool
@@ -54,7 +59,8 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 		" pg_catalog.round(extract(epoch FROM v.leaf_at) * 1000)::bigint,"
 		" extract(epoch FROM v.issued_at)::bigint, extract(epoch FROM v.ended_at)::bigint,"
 		" v.content_digest, pl.content::text, pl.state, pl.acceptance, pl.request, pl.receipt, pl.rejection,"
-		" r.patient_ref, r.type, r.committed::bigint, v.reason"
+		" r.patient_ref, r.type, r.committed::bigint, v.reason, extract(epoch FROM v.accept_until)::bigint, pl.commit,"
+		" extract(epoch FROM v.accept_within)::bigint"
 		" FROM hdms_internal.records r JOIN hdms_internal.versions v ON v.record = r.record"
 		" LEFT JOIN hdms_internal.payloads pl ON pl.id = v.id"
 		" WHERE r.record = $1 ORDER BY v.ordinal", UUIDOID);
@@ -124,10 +130,23 @@ find_holder(const RecordEvidence *loaded)
 		if (stored != NULL && hdms_state_parse(stored, strlen(stored), true, &state) == HDMS_OK)
 			return pstrdup(state.sub);
 		stored = loaded->versions[i].tombstone;
-		if (stored != NULL && hdms_tombstone_peek(stored, strlen(stored), tombstone) == HDMS_OK)
+		if (stored != NULL && hdms_tombstone_peek(stored, strlen(stored), tombstone) == HDMS_OK && tombstone->vk_count > 0)
 			return pstrdup(tombstone->sub);
 	}
 	return NULL;
+}
+
+/* Whose node it is, or was: of a patient who was paired anew the invitation knows the node before. */
+static bool
+is_node_of(const char *node, const char *patient_ref)
+{
+	static FlowPlan find = FLOW_PLAN(
+		"SELECT FROM hdms_internal.patients p WHERE p.patient_ref = $1 AND p.node_id = $2"
+		" UNION ALL SELECT FROM hdms_internal.invitations i WHERE i.patient_ref = $1 AND i.used_by = $2 LIMIT 1", TEXTOID, TEXTOID);
+	bool		found = flow_read(&find, flow_text(patient_ref), flow_text(node)) > 0;
+
+	flow_rows_free();
+	return found;
 }
 
 /* The keys, and the lists of notaries that the requests pin. */
@@ -145,7 +164,9 @@ load_keys(RecordEvidence *loaded, EvidenceKeys *keys)
 		if (stored != NULL && hdms_request_peek(stored, strlen(stored), &request) == HDMS_OK)
 			lists[count++] = pstrdup(request.commit.notaries);
 	}
-	loaded->patient_status = evidence_keys_fill(keys, find_holder(loaded), lists, count, &loaded->evidence);
+	loaded->holder = find_holder(loaded);
+	loaded->is_bound = loaded->holder != NULL && is_node_of(loaded->holder, loaded->patient_ref);
+	loaded->patient_status = evidence_keys_fill(keys, loaded->holder, lists, count, &loaded->evidence);
 	loaded->network_status = evidence_keys_network(keys);
 	loaded->issuer_status = evidence_keys_issuer(keys);
 }

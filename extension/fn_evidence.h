@@ -27,9 +27,14 @@ typedef struct StoredVersion
 	int64		leaf_ms;		/* 0: none */
 	int64		issued_at;		/* seconds; 0: not yet */
 	int64		ended_at;
+	int64		accept_until;
+	int64		accept_within;	/* seconds */
+	char	   *reason;
+	bool		has_digest;		/* false once erased */
 	unsigned char digest[HDMS_DIGEST_SIZE];
 	char	   *content;
 	char	   *state;
+	char	   *commit;			/* until it is inside the request */
 	char	   *acceptance;
 	char	   *request;
 	char	   *receipt;
@@ -44,6 +49,8 @@ typedef struct RecordEvidence
 	char	   *patient_ref;
 	char	   *type;
 	int64		committed;		/* versions, as counted when they committed */
+	char	   *holder;			/* node that the states are made out to; NULL: nothing was signed yet */
+	bool		is_bound;		/* the patient was paired with that node */
 	StoredVersion *versions;	/* by ordinal */
 	int			version_count;
 	HdmsStatus	network_status; /* why evidence.network is NULL */

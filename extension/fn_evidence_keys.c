@@ -58,12 +58,14 @@ free_keys(void *arg)
 static void
 read_own_node(EvidenceKeys *keys)
 {
-	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS("SELECT network, network_key, history, admission FROM hdms_internal.node");
+	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS("SELECT network, network_key, history, admission, node_id"
+												  " FROM hdms_internal.node");
 	HdmsAdmission admission;
 	char	   *admission_text;
 	char	   *fingerprint;
 	char	   *network_key;
 	char	   *history;
+	char	   *node_id;
 
 	keys->network_status = keys->issuer_status = HDMS_NOT_ADMITTED;
 	if (flow_read_without_args(&find) == 0)
@@ -72,6 +74,7 @@ read_own_node(EvidenceKeys *keys)
 	network_key = row_text(0, 2);
 	history = row_text(0, 3);
 	admission_text = row_text(0, 4);
+	node_id = row_text(0, 5);
 	keys->admission = admission_text == NULL ? NULL : MemoryContextStrdup(keys->context, admission_text);
 	flow_rows_free();
 	if (network_key != NULL)
@@ -83,6 +86,12 @@ read_own_node(EvidenceKeys *keys)
 		keys->network_status = HDMS_BAD_KEY;
 		hdms_key_free(keys->network);
 		keys->network = NULL;
+	}
+	if (keys->issuer != NULL && (node_id == NULL || strcmp(hdms_history_node_id(keys->issuer), node_id) != 0))
+	{
+		keys->issuer_status = HDMS_BAD_KEY;
+		hdms_history_free(keys->issuer);
+		keys->issuer = NULL;
 	}
 	keys->is_admitted = keys->network != NULL && keys->issuer != NULL && keys->admission != NULL &&
 		hdms_admission_verify(keys->admission, strlen(keys->admission), keys->network, keys->issuer, &admission) == HDMS_OK;
@@ -147,8 +156,11 @@ has_list(const EvidenceKeys *keys, const char *digest)
 static void
 read_list(EvidenceKeys *keys, const char *digest)
 {
-	static FlowPlan find = FLOW_PLAN("SELECT jws FROM hdms_internal.notary_lists WHERE digest = $1", TEXTOID);
+	static FlowPlan find = FLOW_PLAN("SELECT jws, iat, max_age FROM hdms_internal.notary_lists WHERE digest = $1", TEXTOID);
+	HdmsNotaryList *list;
 	char	   *jws = NULL;
+	int64		iat = 0;
+	int64		max_age = 0;
 
 	if (keys->network == NULL || has_list(keys, digest))
 		return;
@@ -161,11 +173,20 @@ read_list(EvidenceKeys *keys, const char *digest)
 		keys->list_room = room;
 	}
 	if (flow_read(&find, flow_text(digest)) > 0)
+	{
 		jws = row_text(0, 1);
+		iat = row_int64(0, 2);
+		max_age = row_int64(0, 3);
+	}
 	flow_rows_free();
-	memset(&keys->lists[keys->list_count], 0, sizeof(HdmsNotaryList));
-	if (jws != NULL && hdms_notaries_parse(jws, strlen(jws), keys->network, &keys->lists[keys->list_count]) == HDMS_OK)
+	list = &keys->lists[keys->list_count];
+	memset(list, 0, sizeof(*list));
+	if (jws == NULL || hdms_notaries_parse(jws, strlen(jws), keys->network, list) != HDMS_OK)
+		return;
+	if (list->iat == iat && list->max_age == max_age)
 		keys->list_count++;
+	else
+		hdms_notaries_free(list);
 }
 
 HdmsStatus

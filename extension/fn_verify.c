@@ -18,6 +18,7 @@
 #include "fn_argument.h"
 #include "fn_evidence.h"
 #include "fn_verify.h"
+#include "fn_verify_columns.h"
 #include "fn_verify_log.h"
 #include "json_scan.h"
 
@@ -64,7 +65,9 @@ static const struct
 	{"receipt", "the notary's signed log contains the request", NULL},
 	{"time", "the notary received it before the acceptance ran out", NULL},
 	{"rejection", "the patient signed that they reject this version", NULL},
-	{"versions", "no committed version is missing", "the number of committed versions is not the one that was counted"},
+	{"versions", "no version is missing, and the last committed one is the one in force",
+	"versions are missing, or another than the last committed one is in force"},
+	{"patient", "the record belongs to the patient whose node it was signed for", "the record was signed for a node that was never this patient's"},
 	{"digest", "the content is what the EMR handed over", "the content is not what the EMR handed over"},
 	{"projection", "the content equals what was signed", "the content differs from what was signed"},
 	{"erased", "erased, authorised: the institution's tombstone is for this version", "the tombstone is for another version"},
@@ -193,43 +196,20 @@ check_content(Checks *checks, const StoredVersion *stored)
 	hdms_bytes_wipe(&signed_compact);
 }
 
-static bool
-same_text(const char *stored, const char *is_signed)
-{
-	return strcmp(stored != NULL ? stored : "", is_signed) == 0;
-}
-
-/* Whether the column has the time of the notary's leaf. What is wrong with a receipt is reported elsewhere. */
-static bool
-same_leaf_time(const StoredVersion *stored)
-{
-	HdmsLeaf	leaf;
-
-	return stored->receipt == NULL || hdms_receipt_peek(stored->receipt, strlen(stored->receipt), &leaf, NULL) != HDMS_OK ||
-		leaf.time_ms == stored->leaf_ms;
-}
-
-/* What the table repeats of the signed state. */
+/* The statement for the notary of a version that no notary has seen yet. */
 static HdmsStatus
-compare_columns(const Checks *checks, const StoredVersion *stored)
+check_open_commit(const HdmsEvidence *evidence, const StoredVersion *stored)
 {
 	HdmsState	state;
-	HdmsRequest request;
-	HdmsStatus	status = hdms_state_parse(stored->state, strlen(stored->state), true, &state);
+	HdmsCommit	commit;
+	HdmsStatus	status;
 
-	if (status != HDMS_OK)
-		return status;
-	if (!same_text(stored->vk, state.vk) || !same_text(stored->prev, state.prev) || stored->version != state.version ||
-		!same_text(checks->loaded->record, state.record) || !same_text(checks->loaded->type, state.type))
-		return HDMS_DIGEST_MISMATCH;
-	if (!stored->is_committed && !stored->is_late)
-		return HDMS_OK;
-	if (stored->request == NULL)
+	if (stored->commit == NULL)
 		return HDMS_BAD_FORMAT;
-	status = hdms_request_peek(stored->request, strlen(stored->request), &request);
-	if (status == HDMS_OK && (!same_text(stored->notary, request.aud) || !same_leaf_time(stored)))
-		status = HDMS_DIGEST_MISMATCH;
-	return status;
+	status = hdms_commit_verify(stored->commit, strlen(stored->commit), evidence->issuer, stored->issued_at, &commit);
+	if (status == HDMS_OK)
+		status = hdms_state_parse(stored->state, strlen(stored->state), true, &state);
+	return status == HDMS_OK ? hdms_commit_matches(&commit, &state) : status;
 }
 
 /* Versions that have been signed by the institution and not by the patient. */
@@ -248,12 +228,15 @@ check_open_version(Checks *checks, const StoredVersion *stored)
 	if (evidence->issuer != NULL)
 		(void) add_check(checks, stored->ordinal, "state",
 						 hdms_state_verify(stored->state, strlen(stored->state), true, evidence->issuer, stored->issued_at, &state));
+	if (evidence->issuer != NULL)
+		(void) add_check(checks, stored->ordinal, "commit", check_open_commit(evidence, stored));
 	if (stored->rejection != NULL && evidence->patient != NULL)
 	{
 		HdmsStatus	status = hdms_rejection_verify(stored->rejection, strlen(stored->rejection), evidence->patient,
 												   stored->ended_at, &rejection);
 
-		if (status == HDMS_OK && !same_text(stored->vk, rejection.vk))
+		if (status == HDMS_OK && (strcmp(stored->vk != NULL ? stored->vk : "", rejection.vk) != 0 ||
+								  strcmp(stored->reason != NULL ? stored->reason : "", rejection.reason) != 0))
 			status = HDMS_DIGEST_MISMATCH;
 		(void) add_check(checks, stored->ordinal, "rejection", status);
 		return;
@@ -270,20 +253,8 @@ verify_tombstone(const Checks *checks, const StoredVersion *stored)
 	HdmsTombstone *tombstone = palloc(sizeof(HdmsTombstone));
 	HdmsStatus	status = hdms_tombstone_verify(stored->tombstone, strlen(stored->tombstone), checks->loaded->evidence.issuer, 0, tombstone);
 
-	if (status == HDMS_OK && (!same_text(checks->loaded->record, tombstone->record)
+	if (status == HDMS_OK && (strcmp(checks->loaded->record, tombstone->record) != 0
 							  || (stored->vk != NULL && !hdms_tombstone_names(tombstone, stored->vk))))
-		status = HDMS_DIGEST_MISMATCH;
-	return status;
-}
-
-/* What the table repeats of the request, which is what is left of the signed state. */
-static HdmsStatus
-compare_erased_columns(const StoredVersion *stored)
-{
-	HdmsRequest request;
-	HdmsStatus	status = hdms_request_peek(stored->request, strlen(stored->request), &request);
-
-	if (status == HDMS_OK && (!same_text(stored->vk, request.commit.vk) || !same_text(stored->notary, request.aud) || !same_leaf_time(stored)))
 		status = HDMS_DIGEST_MISMATCH;
 	return status;
 }
@@ -303,9 +274,10 @@ check_erased_version(Checks *checks, const StoredVersion *stored)
 	else if (!stored->is_committed && checks->loaded->evidence.issuer != NULL)
 		(void) add_check(checks, stored->ordinal, "erased", verify_tombstone(checks, stored));
 	(void) add_check(checks, stored->ordinal, "content",
-					 stored->content == NULL && stored->state == NULL && stored->rejection == NULL ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+					 !stored->has_digest && stored->content == NULL && stored->state == NULL && stored->rejection == NULL ?
+					 HDMS_OK : HDMS_DIGEST_MISMATCH);
 	if (stored->request != NULL)
-		(void) add_check(checks, stored->ordinal, "columns", compare_erased_columns(stored));
+		(void) add_check(checks, stored->ordinal, "columns", columns_verify_erased(stored));
 }
 
 static void
@@ -325,8 +297,7 @@ check_versions(Checks *checks)
 		else if (!stored->is_committed)
 			check_open_version(checks, stored);
 		check_content(checks, stored);
-		if (stored->state != NULL)
-			(void) add_check(checks, stored->ordinal, "columns", compare_columns(checks, stored));
+		(void) add_check(checks, stored->ordinal, "columns", columns_verify(checks->loaded, stored));
 	}
 }
 
@@ -385,8 +356,9 @@ check_record(const RecordEvidence *loaded)
 	checks->loaded = loaded;
 	checks->room = loaded->version_count * CHECKS_OF_VERSION + CHECKS_OF_RECORD;
 	checks->checks = palloc0(checks->room * sizeof(Check));
-	(void) add_check(checks, 0, "versions",
-					 loaded->committed == (int64) loaded->evidence.version_count ? HDMS_OK : HDMS_DIGEST_MISMATCH);
+	(void) add_check(checks, 0, "versions", columns_verify_versions(loaded));
+	if (loaded->holder != NULL)
+		(void) add_check(checks, 0, "patient", loaded->is_bound ? HDMS_OK : HDMS_DIGEST_MISMATCH);
 
 	/* Where nothing was committed yet there are no keys to speak of. */
 	if (loaded->evidence.version_count > 0)

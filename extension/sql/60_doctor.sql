@@ -145,8 +145,12 @@ BEGIN
 
 	check_name := 'notaries'; status := 'ok'; hint := NULL;
 	payload := translate(split_part(newest.jws, '.', 2), '-_', '+/');
-	payload := convert_from(decode(rpad(payload, (length(payload) + 3) / 4 * 4, '='), 'base64'), 'UTF8');
-	SELECT count(*) INTO others FROM json_array_elements(payload::json -> 'notaries') n WHERE n ->> 'node' <> coalesce(own.node_id, '');
+	BEGIN
+		payload := convert_from(decode(rpad(payload, (length(payload) + 3) / 4 * 4, '='), 'base64'), 'UTF8');
+		SELECT count(*) INTO others FROM json_array_elements(payload::json -> 'notaries') n WHERE n ->> 'node' <> coalesce(own.node_id, '');
+	EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+		others := 0;				-- what is stored is not a list any more
+	END;
 	detail := format('%s notaries can be drawn', others);
 	IF others = 0 THEN
 		status := CASE WHEN newest.digest IS NULL AND own.status IS DISTINCT FROM 'active' THEN 'warn' ELSE 'fail' END;

@@ -59,13 +59,15 @@ put_node(const Fixture *fixture)
 		   fixture->patient.id);
 }
 
+static const char *const reason_of_rejection = "This was measured on somebody else.";
+
 /* One version and its bytes. leaf_at: seconds, 0 for none. */
 static void
 put_version(const FixtureVersion *version, int ordinal, const char *status, const char *content, int64_t issued_at,
 			int64_t leaf_at, const char *rejection)
 {
 	printf("WITH v AS (INSERT INTO hdms_internal.versions (record, ordinal, content_digest, status, accept_within, version, vk, prev,"
-		   " notary, issued_at, leaf_at, ended_at)\n\tVALUES ('%s', %d, ", version->state.record, ordinal);
+		   " notary, issued_at, leaf_at, ended_at, accept_until, reason)\n\tVALUES ('%s', %d, ", version->state.record, ordinal);
 	put_digest(content);
 	printf(", '%s', '30 days', %lld, '%s', ", status, (long long) version->state.version, version->state.vk);
 	put(version->state.prev[0] == '\0' ? NULL : version->state.prev, ", ");
@@ -75,7 +77,8 @@ put_version(const FixtureVersion *version, int ordinal, const char *status, cons
 		printf("NULL, ");
 	else
 		printf("to_timestamp(%lld), ", (long long) leaf_at);
-	printf("to_timestamp(%lld)) RETURNING id)\n", (long long) issued_at + 180);
+	printf("to_timestamp(%lld), to_timestamp(%lld), ", (long long) issued_at + 180, (long long) issued_at + 30 * FIXTURE_DAY);
+	put(rejection == NULL ? NULL : reason_of_rejection, ") RETURNING id)\n");
 	printf("\tINSERT INTO hdms_internal.payloads (id, content, state, commit, acceptance, request, receipt, rejection) SELECT id, ");
 	put(content, ", ");
 	put(version->sd_jwt, ", ");
@@ -116,7 +119,7 @@ put_committed_record(Fixture *fixture)
 	strcpy(rejection.iss, fixture->patient.id);
 	strcpy(rejection.aud, fixture->institution[0].id);
 	strcpy(rejection.vk, version[1].state.vk);
-	strcpy(rejection.reason, "This was measured on somebody else.");
+	strcpy(rejection.reason, reason_of_rejection);
 	rejection.iat = fixture->now;
 	FIXTURE_OK(hdms_rejection_sign(&rejection, fixture->patient.key[HDMS_ROLE_SIGN], &rejected));
 	fixture->now += FIXTURE_DAY;

@@ -1,0 +1,108 @@
+-- One attack on one row, as superuser, and what notices it. Everything is undone again by a subtransaction.
+-- A single attack for each statement: what verification keeps of keys it keeps for a statement.
+
+-- Another value of the same type, as an expression over the column.
+CREATE FUNCTION pg_temp.other_value(col text, type regtype) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE
+		WHEN type = 'text'::regtype THEN format('CASE WHEN coalesce(%1$I, '''') = '''' THEN ''x'' ELSE overlay(%1$I placing '
+			'CASE WHEN substr(%1$I, 1 + length(%1$I) / 2, 1) = ''A'' THEN ''B'' ELSE ''A'' END from 1 + length(%1$I) / 2 for 1) END', col)
+		WHEN type IN ('json'::regtype, 'jsonb'::regtype) THEN format('''{"attack": 1}''::%s', type)
+		WHEN type IN ('integer'::regtype, 'bigint'::regtype, 'smallint'::regtype) THEN format('coalesce(%I, 0) + 1', col)
+		WHEN type = 'timestamptz'::regtype THEN format('coalesce(%I, now()) - interval ''1 day''', col)
+		WHEN type = 'interval'::regtype THEN format('coalesce(%I, ''0'') + interval ''1 day''', col)
+		WHEN type = 'uuid'::regtype THEN 'gen_random_uuid()'
+		WHEN type = 'boolean'::regtype THEN format('NOT coalesce(%I, false)', col)
+		WHEN type = 'bytea'::regtype THEN format('CASE WHEN coalesce(length(%1$I), 0) = 0 THEN ''\x00'' ELSE set_byte(%1$I, length(%1$I) / 2, get_byte(%1$I, length(%1$I) / 2) # 1) END', col)
+		WHEN type = 'text[]'::regtype THEN format('array_append(%I, ''x'')', col)
+	END
+$$;
+
+-- What the doctor says, worst words counted: a check that got worse is one that noticed.
+CREATE FUNCTION pg_temp.complaints() RETURNS TABLE (check_name text, badness integer) LANGUAGE sql AS $$
+	SELECT d.check_name, CASE d.status WHEN 'ok' THEN 0 WHEN 'warn' THEN 1 ELSE 2 END FROM hdms.doctor() d
+$$;
+
+-- The columns of the table with their values in a new row that is like the one given and has keys of its own.
+CREATE FUNCTION pg_temp.copy_values(tbl regclass) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(CASE WHEN a.attnum = ANY (k.keys) AND a.atttypid IN ('integer'::regtype, 'bigint'::regtype, 'smallint'::regtype)
+			THEN format('(SELECT max(%I) + 1 FROM %s)', a.attname, tbl)
+		WHEN a.attnum = ANY (k.keys) THEN pg_temp.other_value(a.attname::text, a.atttypid::regtype) ELSE format('%I', a.attname) END, ', ' ORDER BY a.attnum)
+	FROM pg_attribute a, (SELECT array_agg(DISTINCT key) AS keys FROM pg_index i, unnest(i.indkey) key WHERE i.indrelid = tbl AND i.indisunique) k
+	WHERE a.attrelid = tbl AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+
+-- attack: change, null, swap, delete, insert, or a word: the column is set to that.
+-- seed: SQL that makes rows where a live system has none at the moment. row: condition that picks the row.
+-- The result: "none" (there is no such row, or it would be no change), "refused: why", or "seen: check, ...".
+CREATE FUNCTION pg_temp.attack(tbl regclass, col text, attack text, row_condition text, seed text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	type regtype;
+	is_identity boolean;
+	is_unique boolean;
+	key text;
+	a tid;
+	b tid;
+	value_a text;
+	value_b text;
+	before text[];
+	outcome text;
+	changed bigint;
+BEGIN
+	IF seed <> '' THEN EXECUTE seed; END IF;
+	SELECT a.atttypid::regtype, a.attidentity <> '' INTO type, is_identity FROM pg_attribute a WHERE a.attrelid = tbl AND a.attname = col;
+	SELECT bool_or(true) INTO is_unique FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+		WHERE i.indrelid = tbl AND i.indisunique AND a.attname = col;
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY array_position(i.indkey::int2[], a.attnum)) INTO key
+		FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = tbl AND i.indisprimary;
+	EXECUTE format('SELECT t.ctid FROM %s t WHERE %s ORDER BY %s LIMIT 1', tbl, row_condition, key) INTO a;
+	IF a IS NULL THEN RETURN 'none'; END IF;
+	-- The other row of a swap: of the same sort, if there is one that differs.
+	IF attack = 'swap' THEN
+		EXECUTE format('SELECT t.ctid FROM %1$s t WHERE t.%2$I::text IS DISTINCT FROM (SELECT u.%2$I::text FROM %1$s u WHERE u.ctid = $1) ORDER BY coalesce((%3$s), false) DESC, %4$s LIMIT 1',
+			tbl, col, row_condition, key) USING a INTO b;
+		IF b IS NULL THEN RETURN 'none'; END IF;
+		EXECUTE format('SELECT t.%1$I::text, u.%1$I::text FROM %2$s t, %2$s u WHERE t.ctid = $1 AND u.ctid = $2', col, tbl) USING a, b INTO value_a, value_b;
+	ELSIF attack = 'null' THEN
+		EXECUTE format('SELECT t.%I::text FROM %s t WHERE t.ctid = $1', col, tbl) USING a INTO value_a;
+		IF value_a IS NULL THEN RETURN 'none'; END IF;
+	ELSIF attack NOT IN ('change', 'delete', 'insert') THEN
+		EXECUTE format('SELECT t.%I::text FROM %s t WHERE t.ctid = $1', col, tbl) USING a INTO value_a;
+		IF value_a = attack THEN RETURN 'none'; END IF;
+	END IF;
+	SELECT array_agg(c.check_name || c.badness) INTO before FROM pg_temp.complaints() c;
+	IF is_identity THEN
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET GENERATED BY DEFAULT', tbl, col);
+	END IF;
+	IF attack = 'change' THEN
+		EXECUTE format('UPDATE %s SET %I = %s WHERE ctid = $1', tbl, col, pg_temp.other_value(col, type)) USING a;
+	ELSIF attack = 'null' THEN
+		EXECUTE format('UPDATE %s SET %I = NULL WHERE ctid = $1', tbl, col) USING a;
+	ELSIF attack = 'swap' THEN
+		IF is_unique THEN
+			EXECUTE format('UPDATE %s SET %I = %s WHERE ctid = $1 RETURNING ctid', tbl, col,
+				CASE WHEN type IN ('integer'::regtype, 'bigint'::regtype, 'smallint'::regtype) THEN '-1' ELSE pg_temp.other_value(col, type) END) USING a INTO a;
+		END IF;
+		EXECUTE format('UPDATE %s SET %I = $2::%s WHERE ctid = $1', tbl, col, type) USING b, value_a;
+		EXECUTE format('UPDATE %s SET %I = $2::%s WHERE ctid = $1', tbl, col, type) USING a, value_b;
+	ELSIF attack = 'delete' THEN
+		EXECUTE format('DELETE FROM %s WHERE ctid = $1', tbl) USING a;
+	ELSIF attack = 'insert' THEN
+		EXECUTE format('INSERT INTO %1$s OVERRIDING SYSTEM VALUE SELECT %2$s FROM %1$s t WHERE t.ctid = $1', tbl, pg_temp.copy_values(tbl)) USING a;
+	ELSE
+		EXECUTE format('UPDATE %s SET %I = $2::%s WHERE ctid = $1', tbl, col, type) USING a, attack;
+	END IF;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	IF changed = 0 THEN RETURN 'moved'; END IF;
+	SELECT 'seen: ' || coalesce(string_agg(f.found, ', ' ORDER BY f.found COLLATE "C"), '') INTO outcome FROM (
+		SELECT DISTINCT v.check_name AS found FROM hdms.verify_ledger() v WHERE v.check_name <> 'summary'
+		UNION SELECT 'doctor: ' || c.check_name FROM pg_temp.complaints() c WHERE c.badness > 0 AND NOT EXISTS (
+			SELECT FROM unnest(before) said WHERE left(said, -1) = c.check_name AND right(said, 1)::integer >= c.badness)) f;
+	RETURN outcome;
+EXCEPTION
+	WHEN not_null_violation THEN RETURN 'refused: not null';
+	WHEN check_violation THEN RETURN 'refused: check';
+	WHEN foreign_key_violation THEN RETURN 'refused: foreign key';
+	WHEN unique_violation THEN RETURN 'refused: unique';
+	WHEN others THEN RETURN 'raised: ' || SQLERRM;
+END
+$$;
