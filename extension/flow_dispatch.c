@@ -37,6 +37,8 @@ static const MessageRule rules[] = {
 	{HDMS_MSG_PROBE, false, true, false, flow_probe},
 	{HDMS_MSG_PROBE_REPLY, false, true, true, flow_probe_reply},
 	{HDMS_MSG_ERASURE, true, false, false, flow_erasure},
+	{HDMS_MSG_WITNESS, false, true, false, flow_witness},
+	{HDMS_MSG_COSIGNED, false, true, false, flow_cosigned},
 	{HDMS_MSG_WANT, true, false, false, flow_want},
 	{HDMS_MSG_COPIES, true, false, true, flow_copies},
 };

@@ -59,6 +59,12 @@ extern FlowOutcome flow_copies(const FlowMessage *message, char **reason);
 
 /* flow_repair.c: asks for what is to be repaired or recovered. Returns the seconds until it wants to look again. */
 extern int	flow_repair_timers(void);
+/* flow_witness.c: this node as a witness of others' logs */
+extern FlowOutcome flow_witness(const FlowMessage *message, char **reason);
+
+/* flow_cosigned.c: the witnesses of this node's own logs. The timer asks them; it returns the seconds until it wants to again. */
+extern FlowOutcome flow_cosigned(const FlowMessage *message, char **reason);
+extern int	flow_witness_timers(void);
 
 /* Puts the answer to a message. */
 extern void flow_answer(const FlowMessage *message, const char *type, int64 version_id, bool awaited, const HdmsBody *body);

@@ -269,6 +269,7 @@ static Duty duties[] = {
 	{flow_probe_timers, true, 0},
 	{flow_repair_timers, true, 0},
 	{flow_rekey, true, 0},
+	{flow_witness_timers, true, 0},
 	{expire_versions, false, 0},
 	{expire_invitations, false, 0},
 	{purge, false, 0},

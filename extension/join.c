@@ -17,6 +17,7 @@
 
 #include "courier.h"
 #include "directory.h"
+#include "flow.h"
 #include "flow_plan.h"
 #include "join.h"
 #include "key_change.h"
@@ -46,6 +47,7 @@ typedef struct NodeRow
 	char	   *network_key;
 	char	   *epoch;
 	char	   *problem;
+	char	   *halted;			/* why nothing is signed any more */
 	char	   *database;		/* its name */
 	bool		is_notary;
 	bool		adopt;
@@ -67,7 +69,7 @@ static void
 row_read(void)
 {
 	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS(
-		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem,"
+		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem, halted,"
 		" current_database()::text, is_notary, adopt, ledger_epoch, registered_entries FROM hdms_internal.node");
 	MemoryContext before;
 
@@ -80,14 +82,14 @@ row_read(void)
 	if (row_exists)
 	{
 		char	  **const columns[] = {&row.server_url, &row.network, &row.display_name, &row.status, &row.node_id, &row.history,
-		&row.admission, &row.network_key, &row.epoch, &row.problem, &row.database};
+		&row.admission, &row.network_key, &row.epoch, &row.problem, &row.halted, &row.database};
 
 		for (int i = 0; i < (int) lengthof(columns); i++)
 			*columns[i] = row_text(0, i + 1);
-		row.is_notary = row_bool(0, 12);
-		row.adopt = row_bool(0, 13);
-		row.ledger_epoch = row_int64(0, 14);
-		row.registered_entries = row_int64(0, 15);
+		row.is_notary = row_bool(0, 13);
+		row.adopt = row_bool(0, 14);
+		row.ledger_epoch = row_int64(0, 15);
+		row.registered_entries = row_int64(0, 16);
 	}
 	MemoryContextSwitchTo(before);
 	flow_rows_free();
@@ -101,6 +103,8 @@ problem_set(const char *problem)
 	static FlowPlan save = FLOW_PLAN(
 		"UPDATE hdms_internal.node SET problem = $1 WHERE problem IS DISTINCT FROM $1", TEXTOID);
 
+	if (row.halted != NULL)
+		problem = row.halted;
 	if (problem == NULL ? row.problem == NULL : row.problem != NULL && strcmp(row.problem, problem) == 0)
 		return;
 	transaction_begin("noting the node's condition");
@@ -253,11 +257,11 @@ condition_tell(void)
 	bool		was_ready = own_node.ready;
 
 	own_node.is_notary = row.is_notary;
-	own_node.ready = keyring_is_open() && own_node.network != NULL && strcmp(row.status, "active") == 0;
-	roster_report(own_node.ready ? WORKER_ACTIVE : WORKER_JOINING);
+	own_node.ready = keyring_is_open() && own_node.network != NULL && strcmp(row.status, "active") == 0 && row.halted == NULL;
+	roster_report(own_node.ready ? WORKER_ACTIVE : row.halted != NULL ? WORKER_HALTED : WORKER_JOINING);
 	if (own_node.ready == was_ready)
 		return;
-	roster_report_error("");
+	roster_report_error(row.halted != NULL ? row.halted : "");
 	if (own_node.ready)
 		ereport(LOG, (errmsg("HDMS: node %s, \"%s\", is active", own_node.id, row.display_name)));
 }
@@ -293,6 +297,12 @@ join_refresh(void)
 		return;
 	}
 	own_node.ledger_epoch = row.ledger_epoch;
+	if (row.halted != NULL)
+	{
+		stay_silent(WORKER_HALTED, row.halted);
+		problem_set(row.halted);
+		return;
+	}
 	network_key_load();
 	if (change.id != 0 && !change.recovers && !keys_change(&problem))
 	{
@@ -310,6 +320,21 @@ join_refresh(void)
 	if (strcmp(row.status, "active") == 0 && row.problem != NULL && registered)
 		problem_set(NULL);
 	condition_tell();
+}
+
+void
+join_halt(const char *why)
+{
+	static FlowPlan save = FLOW_PLAN(
+		"UPDATE hdms_internal.node SET halted = $1, problem = $1 WHERE halted IS NULL", TEXTOID);
+
+	if (flow_run(&save, flow_text(why)) == 0)
+		return;
+	own_node.ready = false;
+	event_write("halted", NULL, 0, NULL, NULL, NULL, why);
+	ereport(WARNING,
+			(errmsg("HDMS: this node has stopped signing: %s", why),
+			 errhint("hdms.doctor() says what to do.")));
 }
 
 void
@@ -362,7 +387,7 @@ move_in(int64 seconds)
 long
 join_timeout(void)
 {
-	if (!row_exists || under_way || !keyring_is_open())
+	if (!row_exists || under_way || !keyring_is_open() || row.halted != NULL)
 		return -1;
 	return Max(0, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), move_at));
 }
@@ -605,7 +630,7 @@ entry_ask(void)
 void
 join_move(void)
 {
-	if (!row_exists || under_way || !keyring_is_open() || strcmp(row.status, "refused") == 0)
+	if (!row_exists || under_way || !keyring_is_open() || strcmp(row.status, "refused") == 0 || row.halted != NULL)
 		return;
 	if (move_at > GetCurrentTimestamp() || !courier_may_talk())
 		return;

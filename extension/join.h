@@ -31,6 +31,12 @@ extern void join_reset(void);
 /* Whether the server knows this node, so that there is sense in talking of anything else. */
 extern bool join_is_registered(void);
 
+/*
+ * This database contradicts what the node signed before: it is older, or another. From now on nothing is signed, sent or fetched, also
+ * after a restart, until a person has put that right. In the current transaction; why: a sentence for people.
+ */
+extern void join_halt(const char *why);
+
 /* Milliseconds until join_move() has something to do; -1: nothing. */
 extern long join_timeout(void);
 

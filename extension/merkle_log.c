@@ -316,6 +316,16 @@ merkle_log_consistency(MerkleLog *log, int64 size1, int64 size2, HdmsHash proof[
 	return count;
 }
 
+void
+merkle_log_root(MerkleLog *log, int64 size, HdmsHash root)
+{
+	load_log(log);
+	if (size < 1 || size > log->signed_size)
+		elog(ERROR, "%s has no checkpoint that covers " INT64_FORMAT " entries", log->name, size);
+	tiles_fetch_path(&log->tiles, size - 1);
+	flow_require(hdms_merkle_tree_root(size, tiles_fetch, &log->tiles, root), "the root of a log");
+}
+
 char *
 merkle_log_find_note(MerkleLog *log, int64 size)
 {

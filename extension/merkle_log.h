@@ -93,6 +93,9 @@ extern const char *merkle_log_note(MerkleLog *log);
 extern int	merkle_log_inclusion(MerkleLog *log, int64 index, HdmsHash proof[HDMS_MERKLE_MAX_PROOF]);
 extern int	merkle_log_consistency(MerkleLog *log, int64 size1, int64 size2, HdmsHash proof[HDMS_MERKLE_MAX_PROOF]);
 
+/* The root of the tree's first size leaves, 1 or more and not more than the newest checkpoint covers. */
+extern void merkle_log_root(MerkleLog *log, int64 size, HdmsHash root);
+
 /*
  * Adds signature lines, each with its line feed, to the stored checkpoint of that size, except by keys whose names sign it already.
  * The caller has verified them against that checkpoint. False when there is no such checkpoint, or the note has no room.

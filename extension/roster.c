@@ -85,6 +85,8 @@ worker_state_word(WorkerState state)
 			return "without_network";
 		case WORKER_WITHOUT_KEYS:
 			return "without_keys";
+		case WORKER_HALTED:
+			return "halted";
 		case WORKER_JOINING:
 			return "joining";
 		case WORKER_ACTIVE:

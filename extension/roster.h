@@ -29,6 +29,7 @@ typedef enum WorkerState
 	WORKER_OTHER_VERSION,		/* idle: the extension's version is not the library's */
 	WORKER_WITHOUT_NETWORK,		/* idle: hdms.join_network() was not called */
 	WORKER_WITHOUT_KEYS,		/* silent: the private keys are missing or owned by another database */
+	WORKER_HALTED,				/* silent: this database contradicts what the node signed before */
 	WORKER_JOINING,				/* registering, or waiting for admission */
 	WORKER_ACTIVE
 } WorkerState;

@@ -31,6 +31,8 @@ int			setting_resend_interval = 600;
 int			setting_checkpoint_interval = 10;
 int			setting_rotation_grace = 240;
 int			setting_directory_interval = 120;
+int			setting_witness_interval = 60;
+int			setting_witnesses = 2;
 
 static const struct config_enum_entry key_suites[] = {
 	{"P-256", KEY_SUITE_P256, false},
@@ -106,5 +108,9 @@ settings_define(void)
 							&setting_rotation_grace, setting_rotation_grace, 0, HDMS_CLOCK_SKEW, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	define_seconds("hdms.directory_interval", "How often the log of the network's directory is looked at, at least.",
 				   &setting_directory_interval, 1);
+	define_seconds("hdms.witness_interval", "How often a log's checkpoint is shown to a witness at most.",
+				   &setting_witness_interval, 1);
+	DefineCustomIntVariable("hdms.witnesses", "How many other institutions cosign this node's checkpoints.", NULL,
+							&setting_witnesses, setting_witnesses, 0, 16, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hdms");
 }

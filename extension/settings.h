@@ -36,6 +36,9 @@ extern int	setting_resend_interval;
 extern int	setting_checkpoint_interval;
 extern int	setting_rotation_grace;
 extern int	setting_directory_interval;
+extern int	setting_witness_interval;
+
+extern int	setting_witnesses;		/* how many are asked; 0: none */
 
 extern void settings_define(void);
 

@@ -18,6 +18,7 @@ CREATE TABLE hdms_internal.node (
 	is_notary boolean NOT NULL DEFAULT false,
 	epoch text,							-- the server's, as seen last
 	problem text,						-- why it is not active, in words
+	halted text,						-- why nothing is signed any more, in words: this database contradicts what was signed before
 	adopt boolean NOT NULL DEFAULT false,	-- hdms.adopt_keys() was called; the worker clears it
 	registered_entries integer NOT NULL DEFAULT 0,	-- of the key history: as many the server has had
 	ledger_epoch bigint NOT NULL DEFAULT 1,	-- of this node's own log: a new one begins where a part of the log was lost
@@ -457,6 +458,45 @@ CREATE TABLE hdms_internal.incidents (
 );
 CREATE INDEX incidents_record ON hdms_internal.incidents (record);
 CREATE INDEX incidents_holds ON hdms_internal.incidents (holds) WHERE holds IS NOT NULL;
+-- This node as a witness: of each log of others, the checkpoint that it saw last.
+CREATE TABLE hdms_internal.witnessed (
+	origin text PRIMARY KEY,
+	node_id text NOT NULL,				-- whose log it is
+	size bigint NOT NULL,
+	root bytea NOT NULL,
+	note text NOT NULL,
+	barred boolean NOT NULL DEFAULT false,	-- it contradicted itself: nothing of it is cosigned
+	seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX witnessed_node_id ON hdms_internal.witnessed (node_id);
+
+-- The witnesses of this node's own logs, and how far each has come.
+CREATE TABLE hdms_internal.witnesses (
+	origin text NOT NULL,				-- of the log
+	node_id text NOT NULL,				-- of the witness
+	seen_size bigint NOT NULL DEFAULT 0,	-- of the checkpoint that it saw last
+	cosigned_size bigint,
+	cosigned_at timestamptz,			-- by its clock
+	asked uuid,							-- jti of the question that it has not answered
+	asked_size bigint,
+	asked_at timestamptz,
+	problem text,
+	PRIMARY KEY (origin, node_id)
+);
+CREATE INDEX witnesses_asked ON hdms_internal.witnesses (asked);
+
+-- Logs that contradicted themselves: what is kept as evidence.
+CREATE TABLE hdms_internal.forks (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	kind text NOT NULL CHECK (kind IN ('two-trees', 'no-proof', 'older-copy', 'two-receipts')),
+	origin text NOT NULL,
+	node_id text NOT NULL,				-- whose log it is
+	told_by text NOT NULL,				-- node that sent what contradicts
+	seen text NOT NULL,					-- a checkpoint's note, or a receipt
+	shown text NOT NULL,				-- what contradicts it
+	evidence text						-- a file that anyone can check, where there is proof
+);
 
 -- Ciphertext, signatures and hashes do not get smaller: trying costs more than all else that is done with them here.
 ALTER TABLE hdms_internal.outbox_envelopes ALTER COLUMN envelope SET STORAGE EXTERNAL;

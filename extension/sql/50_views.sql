@@ -104,6 +104,25 @@ COMMENT ON VIEW hdms.quarantine IS 'Messages that ended two attempts without an 
 COMMENT ON COLUMN hdms.quarantine.transport IS 'id of the envelope, as in the server''s log and in hdms.events.reason';
 COMMENT ON COLUMN hdms.quarantine.problem IS 'where acting on it failed';
 
+CREATE VIEW hdms.witnesses AS
+	SELECT split_part(w.origin, '/', 2) AS log, w.node_id AS witness, p.name, w.seen_size, w.cosigned_size, w.cosigned_at,
+		CASE WHEN w.asked IS NOT NULL THEN w.asked_at END AS asked_at, w.problem, w.origin
+	FROM hdms_internal.witnesses w LEFT JOIN hdms_internal.peers p ON p.node_id = w.node_id;
+COMMENT ON VIEW hdms.witnesses IS 'Institutions that cosign the checkpoints of this node''s logs';
+COMMENT ON COLUMN hdms.witnesses.log IS 'log: what this node promised as a notary; ledger: its own log';
+COMMENT ON COLUMN hdms.witnesses.seen_size IS 'entries of the log in the checkpoint that the witness saw last';
+COMMENT ON COLUMN hdms.witnesses.cosigned_at IS 'time of its newest cosignature, by its clock';
+COMMENT ON COLUMN hdms.witnesses.asked_at IS 'since when it has not answered; NULL: nothing is owed';
+
+CREATE VIEW hdms.forks AS
+	SELECT f.id, f.at, f.kind, f.node_id, p.name, f.origin, f.told_by, f.seen, f.shown, f.evidence
+	FROM hdms_internal.forks f LEFT JOIN hdms_internal.peers p ON p.node_id = f.node_id;
+COMMENT ON VIEW hdms.forks IS 'Logs that contradicted themselves, with the evidence';
+COMMENT ON COLUMN hdms.forks.kind IS 'two-trees (of one size), no-proof (a checkpoint that does not continue the one before), older-copy (this node''s database is older than its log), two-receipts (for one tag)';
+COMMENT ON COLUMN hdms.forks.node_id IS 'whose log it is';
+COMMENT ON COLUMN hdms.forks.told_by IS 'node that sent what contradicts';
+COMMENT ON COLUMN hdms.forks.evidence IS 'for hdms-tool fork verify: proof to anyone; NULL where what was signed proves it only to who saw it';
+
 CREATE VIEW hdms.workers AS
 	SELECT database, pid, state, started_at, last_round, rounds, sent, received, refused, failures, last_error
 	FROM hdms_internal.worker_status();

@@ -91,6 +91,42 @@ END
 $$;
 COMMENT ON FUNCTION hdms_internal.doctor_server() IS 'The part of hdms.doctor() about this server';
 
+-- others: notaries besides this node, who can be its witnesses.
+CREATE FUNCTION hdms_internal.doctor_witnesses(others bigint, OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted integer := current_setting('hdms.witnesses')::integer;
+	fresh bigint;
+	newest timestamptz;
+	problem text;
+BEGIN
+	check_name := 'witnesses'; status := 'ok';
+	SELECT min(c.n), max(c.last), max(c.problem) INTO fresh, newest, problem FROM
+		(SELECT count(*) FILTER (WHERE w.cosigned_at > clock_timestamp() - interval '3 hours') AS n, max(w.cosigned_at) AS last,
+			max(w.problem) AS problem FROM hdms_internal.witnesses w, hdms_internal.node n
+			WHERE w.origin IN ('hdms.v1/log/' || n.node_id,
+				'hdms.v1/ledger/' || n.node_id || CASE WHEN n.ledger_epoch > 1 THEN '/' || n.ledger_epoch ELSE '' END)
+			GROUP BY w.origin) c;
+	detail := format('%s witnesses cosign this node''s checkpoints, the newest cosignature is from %s', coalesce(fresh, 0),
+		coalesce(date_trunc('second', newest)::text, 'never')) || coalesce('; ' || problem, '');
+	IF wanted = 0 THEN
+		status := 'warn'; detail := 'hdms.witnesses is 0: nobody cosigns this node''s checkpoints';
+		hint := 'Without witnesses an older backup that is put back, or a log that was rewritten, is found by nobody. Set it to 2 or more.';
+	ELSIF NOT EXISTS (SELECT FROM hdms_internal.log_checkpoints) AND NOT EXISTS (SELECT FROM hdms_internal.ledger_checkpoints) THEN
+		detail := 'this node has no checkpoint yet that could be cosigned';
+	ELSIF others < wanted THEN
+		status := 'warn'; detail := format('%s witnesses are wanted, and %s other notaries are in the list; ', wanted, others) || detail;
+		hint := 'The network''s operator admits more notaries; until then hdms.witnesses may be lowered.';
+	ELSIF coalesce(fresh, 0) < wanted AND (problem IS NOT NULL
+			OR EXISTS (SELECT FROM hdms_internal.node n WHERE n.joined_at < clock_timestamp() - interval '1 hour')
+			OR EXISTS (SELECT FROM hdms_internal.witnesses w WHERE w.asked IS NOT NULL AND w.asked_at < clock_timestamp() - interval '15 minutes')) THEN
+		status := 'warn'; detail := format('%s witnesses are wanted; ', wanted) || detail;
+		hint := 'SELECT * FROM hdms.witnesses says who has not answered since when. Nothing waits for them.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION hdms_internal.doctor_witnesses(bigint) IS 'The row of hdms.doctor() about cosignatures';
+
 CREATE FUNCTION hdms_internal.doctor_network(OUT check_name text, OUT status text, OUT detail text, OUT hint text) RETURNS SETOF record
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -196,6 +232,23 @@ BEGIN
 	ELSIF restarted IS NOT NULL THEN
 		status := 'warn'; detail := format('the directory began a new log at %s', date_trunc('second', restarted));
 		hint := 'Its operator put back a backup, or lost the database: ask whether that is so. This warning ends after a week.';
+	END IF;
+	RETURN NEXT;
+
+	check_name := 'signing'; status := 'ok'; hint := NULL; detail := 'nothing contradicts what this node signed before';
+	IF own.halted IS NOT NULL THEN
+		status := 'fail'; detail := 'this node has stopped signing: ' || own.halted;
+		hint := 'An older copy of this database is running. Put back the newest backup, with all of the WAL after it; docs/dba.md, "A node that has stopped signing".';
+	END IF;
+	RETURN NEXT;
+
+	RETURN QUERY SELECT * FROM hdms_internal.doctor_witnesses(others);
+
+	SELECT count(*) INTO found FROM hdms_internal.forks;
+	check_name := 'forks'; status := 'ok'; hint := NULL; detail := 'no log was seen to contradict itself';
+	IF found > 0 THEN
+		status := 'fail'; detail := format('%s contradictions in logs were seen and are kept as evidence', found);
+		hint := 'SELECT * FROM hdms.forks; show them to the network''s operator.';
 	END IF;
 	RETURN NEXT;
 

@@ -57,12 +57,13 @@ GRANT EXECUTE ON FUNCTION
 	hdms.doctor(),
 	hdms.set_retention(text, interval),
 	hdms.erase(uuid, text),
+	hdms.witness_again(text, text),
 	hdms.release_message(text),
 	hdms.discard_message(text, text),
 	hdms_internal.worker_status(),		-- behind hdms.workers: a view's functions run with the caller's rights
 	hdms_internal.verification_status()	-- behind hdms.verification
 	TO hdms_admin;
-GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.directory_log, hdms.directory_evidence, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.verification, hdms.audit,
+GRANT SELECT ON hdms.node, hdms.patients, hdms.records, hdms.states, hdms.nodes, hdms.directory_log, hdms.directory_evidence, hdms.events, hdms.deliveries, hdms.quarantine, hdms.workers, hdms.witnesses, hdms.forks, hdms.verification, hdms.audit,
 	hdms.retention_rules, hdms.erasures,
 	hdms.repairs, hdms.incidents, hdms.recovery
 	TO hdms_admin;

@@ -24,6 +24,7 @@ static const Command commands[] = {
 	{"state", command_state}, {"receipt", command_receipt}, {"check_receipt", command_check_receipt},
 	{"voucher", command_voucher}, {"skip", command_skip}, {"history", command_history}, {"invite", command_invite},
 	{"steal", command_steal}, {"forget", command_forget},
+	{"checkpoint", command_checkpoint}, {"cosign", command_cosign},
 };
 
 json_t *

@@ -74,5 +74,7 @@ extern json_t *command_voucher(const json_t *command);
 extern json_t *command_invite(const json_t *command);
 extern json_t *command_history(const json_t *command);
 extern json_t *command_skip(const json_t *command);
+extern json_t *command_checkpoint(const json_t *command);
+extern json_t *command_cosign(const json_t *command);
 
 #endif

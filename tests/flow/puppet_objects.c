@@ -318,3 +318,45 @@ command_skip(const json_t *command)
 	free(jws);
 	return answer_status(status, members);
 }
+
+/* {"size", "root" (base64url)[, "origin"]}: {"note"}: a checkpoint by this puppet's log key; of its own log as a notary, unless origin says another. */
+json_t *
+command_checkpoint(const json_t *command)
+{
+	const char *origin = text_of(command, "origin");
+	const char *root = text_of(command, "root");
+	HdmsCheckpoint checkpoint = {.size = (uint64_t) number_of(command, "size", 0)};
+	char	   *note = NULL;
+	json_t	   *members = NULL;
+	HdmsStatus	status = hdms_base64url_read(root, strlen(root), checkpoint.root, sizeof(checkpoint.root));
+
+	if (origin != NULL)
+		snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", origin);
+	else
+		hdms_log_origin(puppet.id, checkpoint.origin);
+	if (status == HDMS_OK)
+		status = hdms_checkpoint_sign(&checkpoint, puppet.log, &note);
+	if (status == HDMS_OK)
+		members = json_pack("{s:s}", "note", note);
+	free(note);
+	return answer_status(status, members);
+}
+
+/* {"note"[, "time", "witness"]}: {"line"}: this puppet's cosignature, under its own name as a witness or another node's. */
+json_t *
+command_cosign(const json_t *command)
+{
+	const char *note = text_of(command, "note");
+	const char *witness = text_of(command, "witness");
+	char		name[HDMS_ORIGIN_MAX];
+	char	   *line = NULL;
+	json_t	   *members = NULL;
+	HdmsStatus	status;
+
+	hdms_witness_name(witness == NULL ? puppet.id : witness, name);
+	status = hdms_cosignature_sign(note, strlen(note), name, puppet.cosigner, number_of(command, "time", (int64_t) time(NULL)), &line);
+	if (status == HDMS_OK)
+		members = json_pack("{s:s}", "line", line);
+	free(line);
+	return answer_status(status, members);
+}

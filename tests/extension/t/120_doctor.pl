@@ -4,7 +4,7 @@ use warnings;
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.witnesses = 1\n");
 my $net = $pg->network;
 my ($north) = $net->hospitals(['north', notary => 1], ['south', notary => 1]);
 my $doctor = sub { $north->sql("SELECT coalesce(string_agg(check_name || ' ' || status || ' (' || detail || ')', ', '), '') FROM hdms.doctor() WHERE status <> 'ok'") };
