@@ -209,6 +209,10 @@ command_run(HdmsHome *home, const char *line, size_t len, char **answer, int64_t
 		ended = hdms_home_accept_replaced(home, argument(request, "institution"), json_is_true(json_object_get(request, "count")), &result, &error);
 	else if (strcmp(command, "retry") == 0)
 		ended = command_retry(home, &result, &error);
+	else if (strcmp(command, "verify") == 0 && json_is_true(json_object_get(request, "all")))
+		ended = hdms_home_verify_all(home, &result, &error);
+	else if (strcmp(command, "repair") == 0)
+		ended = hdms_home_repair(home, argument(request, "id"), &result, &error);
 	else if (strcmp(command, "status") == 0)
 		ended = hdms_home_status(home, &result, &error);
 	else

@@ -12,6 +12,7 @@
 #include "admission.h"
 #include "catalogue.h"
 #include "flow.h"
+#include "flow_repair.h"
 #include "inbox.h"
 #include "notarisation.h"
 #include "notary_list.h"
@@ -61,8 +62,8 @@ flow_recover(Pairing *pairing, const Peer *institution)
 }
 
 /* Whether all lists that the copies pin are here; those that are not are asked for. */
-static Outcome
-lists_check(Arrival *arrival)
+Outcome
+copies_check_lists(Arrival *arrival)
 {
 	Outcome		outcome = OUTCOME_DONE;
 
@@ -203,6 +204,37 @@ copy_store(Arrival *arrival, const HdmsCopy *copy, Checked *checked)
 	return good && inbox_wake(home, version.vk) ? HDMS_OK : HDMS_OUT_OF_MEMORY;
 }
 
+HdmsStatus
+copy_put_back(Arrival *arrival, const HdmsCopy *copy, const HdmsHistory *patient, const Version *stored)
+{
+	HdmsHome   *home = arrival->home;
+	Checked		checked = {.has_before = false};
+	HdmsBytes	content = {0};
+	Version		version;
+	char	   *summary;
+	bool		good;
+	HdmsStatus	status = copy_verify(arrival, copy, patient, &checked);
+
+	if (status == HDMS_OK && stored == NULL)
+		return copy_store(arrival, copy, &checked);
+	if (status == HDMS_OK)
+		status = hdms_state_content(copy->state, strlen(copy->state), &content);
+	if (status != HDMS_OK)
+		return status;
+	summary = catalogue_summary(checked.state.type, (const char *) content.data, content.len);
+	hdms_bytes_wipe(&content);
+	version = *stored;
+	version.number = checked.state.version;
+	version.accept_until = checked.request.commit.accept_until;
+	strcpy(version.record, checked.state.record);
+	strcpy(version.prev, checked.state.prev);
+	strcpy(version.notary, checked.request.aud);
+	good = summary != NULL && version_put_right(home, &version, summary) && part_put(home, version.id, PART_STATE, copy->state) &&
+		evidence_put(home, version.id, copy->acceptance, copy->request, copy->receipt);
+	hdms_string_wipe(summary);
+	return good ? HDMS_OK : HDMS_OUT_OF_MEMORY;
+}
+
 /* What the lost device was asked and had not answered is a record that arrives. */
 static Outcome
 copy_ask(Arrival *arrival, const HdmsCopy *copy)
@@ -272,9 +304,11 @@ flow_copies(Arrival *arrival)
 
 	if (!outbox_look(pairing, arrival->sender->node, re, &asked, &type, &version))
 		return OUTCOME_FAILED;
+	if (asked && type == OUT_REPAIR)
+		return repair_answered(arrival);
 	if (!asked || type != OUT_WANT || !pairing->is_recovering)
 		return OUTCOME_DONE;
-	outcome = lists_check(arrival);
+	outcome = copies_check_lists(arrival);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	if (hdms_history_parse(pairing->history, strlen(pairing->history), &patient) != HDMS_OK)

@@ -176,6 +176,18 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_reject(HdmsHome *home, const char 
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_verify(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
 
+/*
+ * The same for all records with evidence: {"records", "failed", "ok", "failures": [{"record", "version", "problem"}]}. HDMS_NODE_REFUSED, with the
+ * JSON all the same, when one fails.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_verify_all(HdmsHome *home, char **json, HdmsNodeError *error);
+
+/*
+ * Verifies one record, or all (id NULL), and asks the institutions for sound copies of what is damaged; they are put back when the engine has them, and a
+ * notice tells of it. {"records", "failed", "asked", "failures": as above}; asked: versions.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_repair(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
+
 /* The record's evidence file (protocol/evidence.h), which anybody checks offline. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_export(HdmsHome *home, const char *id, char **json, HdmsNodeError *error);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "chain.h"
 #include "home_json.h"
 #include "notary_list.h"
 #include "peer.h"
@@ -115,6 +116,73 @@ dossier_fill(HdmsHome *home, const Pairing *pairing, const Version *newest, Doss
 	dossier->evidence.versions = dossier->versions;
 	dossier->evidence.version_count = dossier->count;
 	return true;
+}
+
+/* Whether a row says what its state does. */
+static bool
+row_is_right(const Version *version, const HdmsEvidenceVersion *texts)
+{
+	HdmsState	state;
+
+	return texts->state == NULL ||
+		(hdms_state_parse(texts->state, strlen(texts->state), true, &state) == HDMS_OK && strcmp(state.vk, version->vk) == 0 &&
+		 strcmp(state.record, version->record) == 0 && strcmp(state.prev, version->prev) == 0 && state.version == version->number);
+}
+
+/* HdmsCheckReport: the first that fails. */
+static bool
+first_failure(void *arg, int64_t version, const char *check, HdmsStatus status)
+{
+	char	   *problem = arg;
+
+	if (status == HDMS_OK)
+		return true;
+	snprintf(problem, CHAIN_PROBLEM, "version %lld, %s: %s", (long long) version, check, hdms_status_sentence(status));
+	return false;
+}
+
+void
+chain_problem(HdmsHome *home, const Version *end, char problem[CHAIN_PROBLEM])
+{
+	const Pairing *pairing = pairing_find(home, end->pairing);
+	Dossier		dossier = {.count = 0};
+	HdmsStatus	status;
+
+	problem[0] = '\0';
+	if (pairing == NULL)
+		snprintf(problem, CHAIN_PROBLEM, "its pairing is gone");
+	else if (end->number < 1 || end->number > MAX_VERSIONS)
+		snprintf(problem, CHAIN_PROBLEM, "its number is not one that a version has");
+	else if (!dossier_fill(home, pairing, end, &dossier))
+		snprintf(problem, CHAIN_PROBLEM, "%s", store_error(home->store));
+	else if ((status = hdms_evidence_verify(&dossier.evidence, first_failure, problem)) != HDMS_OK)
+	{
+		if (problem[0] == '\0')
+			snprintf(problem, CHAIN_PROBLEM, "%s", hdms_status_sentence(status));
+	}
+	else if (!row_is_right(end, &dossier.versions[dossier.count - 1]))
+		snprintf(problem, CHAIN_PROBLEM, "the list entry differs from what was signed");
+	dossier_free(&dossier);
+}
+
+bool
+chain_ends(HdmsHome *home, int64_t after, int64_t *ids, size_t limit, size_t *count)
+{
+	sqlite3_stmt *statement = store_statement(home->store, "SELECT v.id FROM version v WHERE v.id > ?1 AND v.status BETWEEN ?2 AND ?3 AND NOT EXISTS"
+											  " (SELECT 1 FROM version n WHERE n.record = v.record AND n.prev = v.vk AND n.status BETWEEN ?2 AND ?3)"
+											  " ORDER BY v.id LIMIT ?4");
+	int			row;
+
+	*count = 0;
+	if (statement == NULL)
+		return false;
+	sqlite3_bind_int64(statement, 1, after);
+	sqlite3_bind_int(statement, 2, VERSION_NOTARISED);
+	sqlite3_bind_int(statement, 3, VERSION_SUPERSEDED);
+	sqlite3_bind_int64(statement, 4, (sqlite3_int64) limit);
+	while ((row = store_next(home->store, statement)) == 1)
+		ids[(*count)++] = sqlite3_column_int64(statement, 0);
+	return row == 0;
 }
 
 static HdmsNodeResult

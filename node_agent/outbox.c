@@ -29,6 +29,7 @@ static const struct
 	[OUT_KEYS] = {HDMS_MSG_KEYS, true},
 	[OUT_COPIES] = {HDMS_MSG_COPIES, false},
 	[OUT_ERASURE] = {HDMS_MSG_ERASURE, true},
+	[OUT_REPAIR] = {HDMS_MSG_WANT, true},
 };
 
 static HdmsStatus

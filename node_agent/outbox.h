@@ -15,6 +15,7 @@ typedef enum OutboxType
 	OUT_ACK, OUT_REFUSED,		/* never awaited: gone once the server has them */
 	OUT_COPIES,					/* likewise */
 	OUT_WANT, OUT_KEYS, OUT_ERASURE,
+	OUT_REPAIR,					/* a question like OUT_WANT, for damaged versions by name */
 	OUT_TYPE_COUNT
 } OutboxType;
 

@@ -118,6 +118,9 @@ static const char *const schema_migrations[] = {
 	" at INTEGER NOT NULL,"				/* seconds */
 	" sealed BLOB NOT NULL);"
 	"CREATE INDEX reading_record ON reading (record);",
+
+	/* 3: versions whose copy the institution is asked for */
+	"CREATE TABLE repair (pairing INTEGER NOT NULL, vk BLOB NOT NULL, PRIMARY KEY (pairing, vk)) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int) (sizeof(schema_migrations) / sizeof(schema_migrations[0])))

@@ -154,6 +154,24 @@ version_save(HdmsHome *home, const Version *version)
 	return true;
 }
 
+bool
+version_put_right(HdmsHome *home, const Version *version, const char *summary)
+{
+	Store	   *store = home->store;
+	sqlite3_stmt *statement = store_statement(store, "UPDATE version SET record = ?2, number = ?3, prev = ?4, notary = ?5, accept_until = ?6, sealed = ?7"
+											  " WHERE id = ?1");
+
+	if (!store_bind_uuid(store, statement, 2, version->record) || !store_bind_digest(store, statement, 4, version->prev) ||
+		!store_bind_digest(store, statement, 5, version->notary) ||
+		!store_bind_sealed(store, statement, 7, "version", version->id, summary, strlen(summary), false))
+		return false;
+	sqlite3_bind_int64(statement, 1, version->id);
+	sqlite3_bind_int64(statement, 3, version->number);
+	sqlite3_bind_int64(statement, 6, version->accept_until);
+	catalogue_doubt(home);
+	return store_run(store, statement);
+}
+
 static bool
 collect_ids(HdmsHome *home, sqlite3_stmt *statement, int64_t *ids, size_t limit, size_t *count)
 {

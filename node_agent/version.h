@@ -64,6 +64,9 @@ extern const char *version_status_word(VersionStatus status);
 /* A new row; fills id. summary: the sealed JSON of the catalogue. */
 extern bool version_insert(HdmsHome *home, Version *version, const char *summary);
 
+/* Writes what the signed texts say: record, number, prev, notary, accept_until and the summary. The catalogue is built anew. */
+extern bool version_put_right(HdmsHome *home, const Version *version, const char *summary);
+
 /* Writes status, notary, next_try, last_error and answer, and tells the catalogue. */
 extern bool version_save(HdmsHome *home, const Version *version);
 

@@ -31,6 +31,8 @@ static const char usage[] =
 "  accept --replaced [INSTITUTION]              all that continues records which a lost device of yours had\n"
 "  records [--type T] [--text T] [--since DATE] [--all]\n"
 "  show ID | verify ID                          one record; check all its signatures and proofs\n"
+"  verify --all                                 check all records; what fails\n"
+"  repair [ID]                                  ask the institutions for what fails, and put it back\n"
 "  export ID [--out FILE]                       its evidence file, which anybody can check\n"
 "  export --all --out DIR                       the evidence files of all records, one each\n"
 "  reads [ID]                                   when your records were read and why, where the institution tells\n"
@@ -123,7 +125,8 @@ arguments_fit(const Invocation *invocation)
 		int			max;
 	}			commands[] = {
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 0, 1}, {"reject", 1, 1}, {"records", 0, 0},
-		{"show", 1, 1}, {"erase", 1, 1}, {"reads", 0, 1}, {"verify", 1, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0}, {"retry", 0, 0},
+		{"show", 1, 1}, {"erase", 1, 1}, {"reads", 0, 1}, {"verify", 0, 1}, {"repair", 0, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0},
+		{"retry", 0, 0},
 		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
 
@@ -134,6 +137,7 @@ arguments_fit(const Invocation *invocation)
 				(strcmp(invocation->command, "export") != 0 ||
 				 (invocation->all ? invocation->argument_count == 0 && invocation->out != NULL : invocation->argument_count == 1)) &&
 				(strcmp(invocation->command, "accept") != 0 || invocation->argument_count == 1 || invocation->replaced) &&
+				(strcmp(invocation->command, "verify") != 0 || invocation->all == (invocation->argument_count == 0)) &&
 				(strcmp(invocation->command, "recover") != 0 || invocation->argument_count == 1 ||
 				 (invocation->server != NULL && invocation->network != NULL)) &&
 				(strcmp(invocation->command, "reject") != 0 || invocation->reason != NULL);

@@ -238,6 +238,23 @@ show_record(const json_t *result, const char *json, size_t len)
 	}
 }
 
+/* Of all records only what fails. */
+static void
+show_survey(const json_t *result)
+{
+	const json_t *failure;
+	size_t		index;
+	json_int_t	asked = json_integer_value(json_object_get(result, "asked"));
+
+	json_array_foreach(json_object_get(result, "failures"), index, failure)
+		printf("BAD   record %s version %lld: %s\n", text_of(failure, "record"), (long long) json_integer_value(json_object_get(failure, "version")),
+			   text_of(failure, "problem"));
+	printf("%lld records, %lld of them damaged\n", (long long) json_integer_value(json_object_get(result, "records")),
+		   (long long) json_integer_value(json_object_get(result, "failed")));
+	if (asked > 0)
+		printf("asked the institutions for %lld versions; \"status\" tells what came of it\n", (long long) asked);
+}
+
 void
 result_show(const Invocation *invocation, const char *result, size_t len)
 {
@@ -260,6 +277,8 @@ result_show(const Invocation *invocation, const char *result, size_t len)
 		show_pairings(value);
 	else if (strcmp(command, "pair") == 0)
 		show_paired(value);
+	else if (strcmp(command, "repair") == 0 || (strcmp(command, "verify") == 0 && invocation->all))
+		show_survey(value);
 	else if (strcmp(command, "verify") == 0)
 		show_checks(value);
 	else if (strcmp(command, "status") == 0)

@@ -142,7 +142,7 @@ static const char *
 type_word(OutboxType type)
 {
 	static const char *const words[] = {"pair", "notarise", "silent", "accepted", "rejected", "ack", "refused", "copies", "want", "keys",
-	"erasure"};
+	"erasure", "want"};
 
 	return words[type];
 }

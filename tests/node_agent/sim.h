@@ -109,6 +109,9 @@ typedef struct Sim
 	size_t		verified_accepted;	/* "accepted" messages whose evidence verified */
 	size_t		bad_messages;	/* from patients, that did not open or verify */
 	char	   *copies;			/* the body of the newest "copies" */
+	size_t		copies_at_once; /* that the institution gives; 0: all */
+	bool		has_no_copies;
+	bool		alters_copies;	/* their receipts */
 	char		erasure[16];	/* the code of the newest "erasure"; "" for none */
 	char		erasure_vk[HDMS_DIGEST_TEXT + 1];
 } Sim;

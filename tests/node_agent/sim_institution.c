@@ -163,6 +163,36 @@ act_silent(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
 	free(reply.skip);
 }
 
+/* The committed versions that the patient asks for. */
+static void
+act_want(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
+{
+	HdmsBody	reply = {0};
+
+	reply.copies = calloc(body->wanted_count + 1, sizeof(HdmsCopy));
+	reply.missing = calloc(body->wanted_count + 1, sizeof(char *));
+	for (size_t i = 0; i < body->wanted_count; i++)
+	{
+		const SimVersion *version = sim_version(sim, body->wanted[i]);
+
+		if (sim->has_no_copies || version == NULL || version->receipt == NULL || strcmp(version->patient, head->iss) != 0)
+			reply.missing[reply.missing_count++] = body->wanted[i];
+		else if (sim->copies_at_once == 0 || reply.copy_count < sim->copies_at_once)
+		{
+			HdmsCopy   *copy = &reply.copies[reply.copy_count++];
+
+			*copy = (HdmsCopy) {version->text, NULL, version->acceptance, version->request, strdup(version->receipt)};
+			if (sim->alters_copies)
+				copy->receipt[strlen(copy->receipt) / 2] ^= 1;
+		}
+	}
+	answer(sim, head, HDMS_MSG_COPIES, &reply);
+	for (size_t i = 0; i < reply.copy_count; i++)
+		free(reply.copies[i].receipt);
+	free(reply.copies);
+	free(reply.missing);
+}
+
 void
 sim_institution_act(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
 {
@@ -196,6 +226,8 @@ sim_institution_act(Sim *sim, const HdmsMessageHead *head, const HdmsBody *body)
 		snprintf(sim->erasure_vk, sizeof(sim->erasure_vk), "%s", body->vk);
 		answer_ack(sim, head);
 	}
+	else if (strcmp(head->type, HDMS_MSG_WANT) == 0)
+		act_want(sim, head, body);
 	else if (strcmp(head->type, HDMS_MSG_COPIES) == 0)
 	{
 		free(sim->copies);

@@ -1,6 +1,6 @@
 /*
  * test_copies.c
- *		Copies of what both sides hold: the device gives them to the institution.
+ *		Copies of what both sides hold: the device gives them to the institution, and asks for them where its own are damaged.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +192,170 @@ nobody_but_the_institution_gets_copies(void **unused)
 	bench_close(&bench);
 }
 
+/* Something outside the program changes the home's database. */
+static void
+damage(const char *sql)
+{
+	assert_true(store_run(bench.home->store, store_statement(bench.home->store, sql)));
+}
+
+/* How many records do not verify; their failures in words. */
+static int
+failures(void)
+{
+	char	   *json = NULL;
+	const char *failed;
+	int			count;
+	HdmsNodeResult result = hdms_home_verify_all(bench.home, &json, NULL);
+
+	assert_non_null(json);
+	failed = strstr(json, "\"failed\":");
+	assert_non_null(failed);
+	count = atoi(failed + strlen("\"failed\":"));
+	assert_int_equal(result, count == 0 ? HDMS_NODE_OK : HDMS_NODE_REFUSED);
+	free(json);
+	return count;
+}
+
+static void
+repair(const char *id)
+{
+	char	   *json = NULL;
+
+	assert_int_equal(hdms_home_repair(bench.home, id, &json, NULL), HDMS_NODE_OK);
+	free(json);
+	bench_run(&bench);
+}
+
+static bool
+notice_says(const char *words)
+{
+	json_t	   *notices = notice_list(bench.home);
+	char	   *text = json_dumps(notices, 0);
+	bool		found = strstr(text, words) != NULL;
+
+	json_decref(notices);
+	free(text);
+	return found;
+}
+
+/* Three versions of one record, and a record beside it. */
+static void
+open_with_records(void)
+{
+	size_t		first;
+	size_t		second;
+
+	bench_open(&bench, true);
+	first = bench_issue(&bench, CONTENT, 0);
+	bench_run(&bench);
+	second = bench_issue(&bench, "{\"a\":2}", first + 1);
+	bench_run(&bench);
+	bench_issue(&bench, "{\"a\":3}", second + 1);
+	bench_run(&bench);
+	bench_issue(&bench, "{\"b\":1}", 0);
+	bench_run(&bench);
+	assert_int_equal(failures(), 0);
+}
+
+static void
+what_is_damaged_on_the_device_comes_back_from_the_institution(void **unused)
+{
+	static const char *const damages[] = {
+		"UPDATE part SET sealed = zeroblob(200) WHERE id = (SELECT id * 64 FROM version WHERE number = 2)",
+		"DELETE FROM part WHERE id = (SELECT id * 64 + 2 FROM version WHERE number = 1 LIMIT 1)",
+		"DELETE FROM part",
+		"DELETE FROM version WHERE number = 2",
+		"UPDATE version SET number = 7 WHERE number = 3",
+		"UPDATE version SET notary = NULL, prev = zeroblob(32) WHERE number = 3",
+	};
+
+	(void) unused;
+	open_with_records();
+	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++)
+	{
+		damage(damages[i]);
+		assert_int_not_equal(failures(), 0);
+		repair(NULL);
+		assert_int_equal(failures(), 0);
+		assert_int_equal(bench_outbox(&bench), 0);
+	}
+	assert_true(notice_says("as it was signed again"));
+	bench_restart(&bench);
+	assert_int_equal(failures(), 0);
+	bench_close(&bench);
+}
+
+static void
+one_record_is_repaired_by_itself_and_the_question_survives_a_restart(void **unused)
+{
+	char	   *json = NULL;
+
+	(void) unused;
+	open_with_records();
+	damage("DELETE FROM part");
+	assert_int_equal(failures(), 2);
+	assert_int_equal(hdms_home_repair(bench.home, issued(3)->state.record, &json, NULL), HDMS_NODE_OK);
+	assert_non_null(strstr(json, "\"asked\":1"));
+	free(json);
+	bench_restart(&bench);
+	bench_wait(&bench, 1000);
+	assert_int_equal(failures(), 1);
+	bench_close(&bench);
+}
+
+static void
+what_does_not_fit_one_answer_is_asked_for_again(void **unused)
+{
+	(void) unused;
+	open_with_records();
+	bench.sim.copies_at_once = 1;
+	damage("DELETE FROM part");
+	repair(NULL);
+	assert_int_equal(failures(), 0);
+	bench_close(&bench);
+}
+
+static void
+a_copy_that_does_not_verify_is_left_alone_and_told_about(void **unused)
+{
+	(void) unused;
+	open_with_records();
+	damage("UPDATE part SET sealed = zeroblob(200) WHERE id = (SELECT id * 64 FROM version WHERE number = 3)");
+	bench.sim.alters_copies = true;
+	repair(NULL);
+	assert_int_equal(failures(), 1);
+	assert_true(notice_says("does not verify either"));
+	bench.sim.alters_copies = false;
+	bench.sim.has_no_copies = true;
+	repair(NULL);
+	assert_int_equal(failures(), 1);
+	assert_true(notice_says("has no copy of it"));
+	bench.sim.has_no_copies = false;
+	repair(NULL);
+	assert_int_equal(failures(), 0);
+	bench_close(&bench);
+}
+
+static void
+copies_that_nobody_asked_for_change_nothing(void **unused)
+{
+	SimVersion *version;
+	HdmsCopy	copy;
+	HdmsBody	body = {.copy_count = 1, .copies = &copy};
+	char		jti[37] = "";
+
+	(void) unused;
+	open_with_records();
+	damage("DELETE FROM part WHERE id = (SELECT id * 64 FROM version WHERE number = 3)");
+	version = issued(2);
+	copy = (HdmsCopy) {version->text, NULL, version->acceptance, version->request, version->receipt};
+	sim_send(&bench.sim, &bench.sim.institution, bench.pairing->node, HDMS_MSG_COPIES, "", &body, jti);
+	bench_run(&bench);
+	assert_int_equal(failures(), 1);
+	bench_close(&bench);
+}
+
 int
 main(void)
 {
@@ -201,6 +365,11 @@ main(void)
 		cmocka_unit_test(many_copies_come_page_by_page),
 		cmocka_unit_test(the_same_question_again_is_answered_again),
 		cmocka_unit_test(nobody_but_the_institution_gets_copies),
+		cmocka_unit_test(what_is_damaged_on_the_device_comes_back_from_the_institution),
+		cmocka_unit_test(one_record_is_repaired_by_itself_and_the_question_survives_a_restart),
+		cmocka_unit_test(what_does_not_fit_one_answer_is_asked_for_again),
+		cmocka_unit_test(a_copy_that_does_not_verify_is_left_alone_and_told_about),
+		cmocka_unit_test(copies_that_nobody_asked_for_change_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
