@@ -43,7 +43,7 @@ typedef struct ErasedRecord
 
 static FlowPlan find_asked =
 FLOW_PLAN("SELECT CAST(e.record AS text), e.before_end, e.erased_at IS NOT NULL OR e.again > 0, r.patient_ref, r.source_id, p.node_id"
-		  " FROM hdms_internal.erasures e JOIN hdms_internal.records r ON r.record = e.record"
+		  " FROM hdms_internal.erasures e LEFT JOIN hdms_internal.records r ON r.record = e.record"
 		  " LEFT JOIN hdms_internal.patients p ON p.patient_ref = r.patient_ref"
 		  " WHERE e.status = 'asked' ORDER BY e.asked_at LIMIT $1",
 		  INT8OID);
@@ -86,13 +86,12 @@ FLOW_PLAN("UPDATE hdms_internal.erasures SET status = 'erased', erased_at = coal
 		  " filenode = pg_relation_filenode('hdms_internal.payloads') WHERE record = CAST($1 AS uuid)",
 		  TEXTOID);
 
-/* Of tombstones those whose record is here and has something left, or does not have the tombstone. */
+/* Of tombstones those whose record has something left here, and those that are not here themselves: a patient's copy could bring the record back. */
 static FlowPlan find_returned =
 FLOW_PLAN("SELECT u.n, rest.is_left FROM unnest($1, $2) WITH ORDINALITY AS u (record, vk, n)"
-		  " JOIN hdms_internal.records r ON r.record = CAST(u.record AS uuid),"
-		  " LATERAL (SELECT EXISTS (SELECT FROM hdms_internal.versions v LEFT JOIN hdms_internal.payloads p ON p.id = v.id"
-		  "  WHERE v.record = r.record AND (v.status <> 'erased' OR p.content IS NOT NULL OR p.state IS NOT NULL)) AS is_left) AS rest"
-		  " WHERE rest.is_left OR NOT EXISTS (SELECT FROM hdms_internal.tombstones t WHERE t.record = r.record"
+		  " CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM hdms_internal.versions v LEFT JOIN hdms_internal.payloads p ON p.id = v.id"
+		  "  WHERE v.record = CAST(u.record AS uuid) AND (v.status <> 'erased' OR p.content IS NOT NULL OR p.state IS NOT NULL)) AS is_left) AS rest"
+		  " WHERE rest.is_left OR NOT EXISTS (SELECT FROM hdms_internal.tombstones t WHERE t.record = CAST(u.record AS uuid)"
 		  "  AND t.vk IS NOT DISTINCT FROM nullif(u.vk, '')) ORDER BY u.n",
 		  TEXTARRAYOID, TEXTARRAYOID);
 
@@ -103,6 +102,11 @@ static FlowPlan ask_again =
 FLOW_PLAN("INSERT INTO hdms_internal.erasures AS e (record, status, before_end, asked_by, asked_at, again)"
 		  " VALUES (CAST($1 AS uuid), 'asked', $2, 'journal of erasures', to_timestamp($3), 1)"
 		  " ON CONFLICT (record) DO UPDATE SET status = 'asked', again = e.again + 1 WHERE e.status = 'erased'",
+		  TEXTOID, BOOLOID, INT8OID);
+
+static FlowPlan note_erased =
+FLOW_PLAN("INSERT INTO hdms_internal.erasures (record, status, before_end, asked_by, asked_at, erased_at)"
+		  " VALUES (CAST($1 AS uuid), 'erased', $2, 'journal of erasures', to_timestamp($3), to_timestamp($3)) ON CONFLICT (record) DO NOTHING",
 		  TEXTOID, BOOLOID, INT8OID);
 
 static FlowPlan find_erasure =
@@ -302,7 +306,7 @@ flow_erase_asked(void)
 	return count == RECORDS_AT_ONCE ? 0 : 60;
 }
 
-/* A tombstone of the journal whose record is here with something left of it. Forged lines are not obeyed. */
+/* A tombstone of the journal that is not here, or whose record has something left. Forged lines are not obeyed. */
 static void
 erase_returned(char *line, bool is_left)
 {
@@ -324,7 +328,11 @@ erase_returned(char *line, bool is_left)
 	if (!is_known)
 		keep_tombstone(tombstone->record, tombstone, line, 0);
 	if (!is_left)
+	{
+		flow_run(&note_erased, flow_text(tombstone->record), flow_bool(strcmp(tombstone->reason, HDMS_ERASED_BEFORE_END) == 0),
+				 flow_int64(tombstone->iat));
 		return;
+	}
 	flow_run(&ask_again, flow_text(tombstone->record), flow_bool(strcmp(tombstone->reason, HDMS_ERASED_BEFORE_END) == 0),
 			 flow_int64(tombstone->iat));
 	ereport(LOG,

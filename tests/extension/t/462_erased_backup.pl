@@ -80,4 +80,16 @@ subtest 'the journal counts while the node runs, too' => sub {
 	is(scalar(grep { $_ eq $line } split /\n/, slurp($journal)), 1, 'without another tombstone');
 };
 
+subtest 'nor does the patient\'s copy bring it back' => sub {
+	$again->sql("DELETE FROM hdms_internal.$_ WHERE record = '$gone'") for qw(tombstones erasures);
+	$again->sql("DELETE FROM hdms_internal.payloads WHERE id IN (SELECT id FROM hdms_internal.versions WHERE record = '$gone')");
+	$again->sql("DELETE FROM hdms_internal.$_ WHERE record = '$gone'") for qw(versions records);
+	$pg->sql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'again' AND backend_type ~ 'hdms'");
+	$again->wait_for("SELECT answer FROM hdms.erasures WHERE record = '$gone'", 'kept');
+	pass('a tombstone that was deleted is back from the journal');
+	$again->sql('SELECT hdms.recover_ledger()');
+	$again->wait_for("SELECT string_agg(DISTINCT status, ',') FROM hdms.recovery WHERE patient_ref = 'A-1'", 'complete');
+	is($again->sql("SELECT count(*) FROM hdms_internal.payloads WHERE content::text LIKE '%$marker%'"), '0', 'and what the patient still has is not taken');
+};
+
 done_testing;
