@@ -29,42 +29,61 @@ CREATE FUNCTION hdms_internal.caller_is_admin() RETURNS boolean
 $$;
 COMMENT ON FUNCTION hdms_internal.caller_is_admin() IS 'Whether the session''s role has the rights of hdms_admin';
 
+-- A record that continues another one, or is continued, because the patient got a new node, says the same: they go together.
+CREATE FUNCTION hdms_internal.continued_records(record uuid) RETURNS SETOF uuid
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE same (id) AS (
+		SELECT $1
+		UNION SELECT CASE WHEN r.record = s.id THEN r.replaces ELSE r.record END
+			FROM same s JOIN hdms_internal.records r ON (r.record = s.id AND r.replaces IS NOT NULL) OR r.replaces = s.id)
+	SELECT id FROM same
+$$;
+COMMENT ON FUNCTION hdms_internal.continued_records(uuid) IS 'The record with those that it continues and those that continue it';
+
 CREATE FUNCTION hdms.erase(record uuid, reason text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	kept hdms.records;
-	early boolean;
+	early boolean := false;
+	is_admin boolean := hdms_internal.caller_is_admin();
 BEGIN
 	IF record IS NULL THEN
 		RAISE EXCEPTION 'record must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	PERFORM hdms_internal.check_text(btrim(reason), 'reason', 500);
-	SELECT * INTO kept FROM hdms.records r WHERE r.record = erase.record;
+	PERFORM 1 FROM hdms_internal.records r WHERE r.record = erase.record;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'unknown record %', record
 			USING ERRCODE = 'undefined_object', HINT = 'The view hdms.records has all records.';
 	END IF;
-	early := kept.retain_until IS NULL OR kept.retain_until > clock_timestamp();
-	IF early AND NOT hdms_internal.caller_is_admin() THEN
-		IF kept.retain_until IS NULL THEN
-			RAISE EXCEPTION 'nothing says how long record % has to be kept', record
+	FOR kept IN SELECT r.* FROM hdms.records r WHERE r.record IN (SELECT hdms_internal.continued_records(erase.record)) LOOP
+		IF kept.retain_until <= clock_timestamp() THEN
+			CONTINUE;
+		END IF;
+		early := true;
+		IF is_admin THEN
+			CONTINUE;
+		ELSIF kept.retain_until IS NULL THEN
+			RAISE EXCEPTION 'nothing says how long record % has to be kept', kept.record
 				USING ERRCODE = 'insufficient_privilege', DETAIL = format('Its type is %s.', kept.type),
 					HINT = 'An administrator sets a rule with hdms.set_retention(), or erases it.';
 		END IF;
-		RAISE EXCEPTION 'record % has to be kept until %', record, date_trunc('second', kept.retain_until)
+		RAISE EXCEPTION 'record % has to be kept until %', kept.record, date_trunc('second', kept.retain_until)
 			USING ERRCODE = 'insufficient_privilege', HINT = 'Before that only a member of hdms_admin may erase it.';
-	END IF;
-	INSERT INTO hdms_internal.erasures (record, status, before_end, reason, asked_by)
-		VALUES (erase.record, 'asked', early, erase.reason, coalesce(nullif(current_setting('hdms.actor', true), ''), session_user))
-		ON CONFLICT ON CONSTRAINT erasures_pkey DO NOTHING;
-	IF FOUND THEN
-		PERFORM hdms_internal.audit_write(CASE WHEN early THEN 'erase before end' ELSE 'erase' END, record, kept.patient_ref, reason);
-		PERFORM hdms_internal.wake_worker();
-	END IF;
+	END LOOP;
+	FOR kept IN SELECT r.* FROM hdms.records r WHERE r.record IN (SELECT hdms_internal.continued_records(erase.record)) LOOP
+		INSERT INTO hdms_internal.erasures (record, status, before_end, reason, asked_by)
+			VALUES (kept.record, 'asked', early, erase.reason, coalesce(nullif(current_setting('hdms.actor', true), ''), session_user))
+			ON CONFLICT ON CONSTRAINT erasures_pkey DO NOTHING;
+		IF FOUND THEN
+			PERFORM hdms_internal.audit_write(CASE WHEN early THEN 'erase before end' ELSE 'erase' END, kept.record, kept.patient_ref, reason);
+			PERFORM hdms_internal.wake_worker();
+		END IF;
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION hdms.erase(uuid, text) IS
-	'Erases all versions of a record for good: content, signed states and salts; verification keys, receipts and a signed tombstone stay. Before its time is over only for hdms_admin. Again: changes nothing';
+	'Erases all versions of a record, and of those that it continues or that continue it, for good: content, signed states and salts; verification keys, receipts and a signed tombstone stay. Before its time is over only for hdms_admin. Again: changes nothing';
 
 CREATE VIEW hdms.retention_rules AS
 	SELECT type_pattern, keep, set_by, set_at FROM hdms_internal.retention_rules;

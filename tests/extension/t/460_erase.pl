@@ -158,4 +158,16 @@ subtest 'what was under way ends' => sub {
 	is($north->sql("SELECT action FROM hdms.audit WHERE record = '$kept' AND action LIKE 'erase%'"), 'erase before end', 'an administrator may erase before the end, and the trail says so');
 };
 
+subtest 'a record goes together with the one that it continues' => sub {
+	$alice->cmd('policy', 'North Hospital', 'accept');
+	my ($old, $new) = map { $north->issue('A-1', qq({"resourceType": "Observation", "part": $_})) } 1, 2;
+	$north->wait_status($_, 'committed') for $old, $new;
+	$north->sql("UPDATE hdms_internal.records SET replaces = '$old', retain_until = now() + interval '1 day' WHERE record = '$new'");
+	like($north->sql_error(as('emr', "SELECT hdms.erase('$old', 'x')")), qr/record $new has to be kept until/, 'not before the time of both is over');
+	$north->sql("UPDATE hdms_internal.records SET retain_until = NULL WHERE record = '$new'");
+	$north->sql(as('emr', "SELECT hdms.erase('$old', 'x')"));
+	$north->wait_status($_, 'erased') for $old, $new;
+	pass('both are erased');
+};
+
 done_testing;
