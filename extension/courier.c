@@ -61,6 +61,7 @@ courier_reset(void)
 	mail_reset();
 	lookups_reset();
 	watch_reset();
+	publication_reset();
 	join_reset();
 }
 
@@ -260,6 +261,7 @@ courier_epoch_changed(const char *epoch)
 	flow_run(&save, flow_text(epoch));
 	transaction_commit();
 	strlcpy(known_epoch, epoch, sizeof(known_epoch));
+	publication_look_again();
 	join_look_again();
 }
 

@@ -69,6 +69,12 @@ extern void mail_reset(void);
 extern void mail_move(void);
 extern void mail_acknowledge(const char *transport);
 
+/* courier_log.c: publishing this node's logs. */
+extern void publication_reset(void);
+extern void publication_look_again(void);	/* the server may have lost something */
+extern void publication_move(void);
+extern long publication_timeout(void);	/* milliseconds until it wants to be called again; -1: no limit */
+
 /* courier_directory.c: asking about nodes and lists. */
 extern void lookups_reset(void);
 extern void lookups_move(void);

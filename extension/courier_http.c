@@ -367,6 +367,12 @@ easy_prepare(HttpExchange *exchange)
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body != NULL ? exchange->body : "");
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) exchange->body_len);
 	}
+	else if (strcmp(exchange->method, "PUT") == 0)
+	{
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body != NULL ? exchange->body : "");
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) exchange->body_len);
+	}
 	return good;
 }
 

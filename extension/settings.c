@@ -33,6 +33,7 @@ int			setting_rotation_grace = 240;
 int			setting_directory_interval = 120;
 int			setting_witness_interval = 60;
 int			setting_witnesses = 2;
+int			setting_publish_interval = 30;
 
 static const struct config_enum_entry key_suites[] = {
 	{"P-256", KEY_SUITE_P256, false},
@@ -112,5 +113,7 @@ settings_define(void)
 				   &setting_witness_interval, 1);
 	DefineCustomIntVariable("hdms.witnesses", "How many other institutions cosign this node's checkpoints.", NULL,
 							&setting_witnesses, setting_witnesses, 0, 16, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_seconds("hdms.publish_interval", "How often new parts of the node's logs are put on the server, at most.",
+				   &setting_publish_interval, 1);
 	MarkGUCPrefixReserved("hdms");
 }

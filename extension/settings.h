@@ -39,6 +39,7 @@ extern int	setting_directory_interval;
 extern int	setting_witness_interval;
 
 extern int	setting_witnesses;		/* how many are asked; 0: none */
+extern int	setting_publish_interval;
 
 extern void settings_define(void);
 

@@ -246,6 +246,7 @@ worker_round(void)
 		ledger_move();
 		lookups_move();
 		watch_move();
+		publication_move();
 		mail_move();
 	}
 
@@ -311,6 +312,7 @@ nap_length(void)
 		nap = shorter(nap, TimestampDifferenceMilliseconds(now, timers_at));
 		nap = shorter(nap, inbox_timeout());
 		nap = shorter(nap, watch_timeout());
+		nap = shorter(nap, publication_timeout());
 		nap = shorter(nap, outbox_delivery_timeout());
 		nap = shorter(nap, ledger_timeout());
 	}

@@ -16,7 +16,7 @@ batch_log_send(Batch *batch)
 	for (int i = 0; i < batch->count; i++)
 	{
 		const Operation *operation = batch->operations[i];
-		Parameter	parameters[3];
+		Parameter	parameters[5];
 
 		batch->own_result[i] = -1;
 		if (!batch->active[i])
@@ -36,6 +36,27 @@ batch_log_send(Batch *batch)
 				parameter_int8(&parameters[1], operation->log.level);
 				parameter_int8(&parameters[2], (int64_t) operation->log.index);
 				batch->own_result[i] = pipeline_send(batch->pipeline, STATEMENT_LOG_TILE, 3, parameters);
+				break;
+			case OPERATION_LOAD_EDGE:
+				parameter_text(&parameters[0], operation->log_edge.name);
+				parameter_int8(&parameters[1], operation->log_edge.size);
+				batch->own_result[i] = pipeline_send(batch->pipeline, STATEMENT_LOG_EDGE, 2, parameters);
+				break;
+			case OPERATION_WRITE_TILE:
+				parameter_text(&parameters[0], operation->log_write.name);
+				parameter_int8(&parameters[1], operation->log_write.level);
+				parameter_int8(&parameters[2], (int64_t) operation->log_write.index);
+				parameter_int8(&parameters[3], operation->log_write.width);
+				parameter_bytea_array(&parameters[4]);
+				parameter_add_bytes(&parameters[4], operation->log_write.data, operation->log_write.len);
+				batch->own_result[i] = pipeline_send(batch->pipeline, STATEMENT_WRITE_TILE, 5, parameters);
+				break;
+			case OPERATION_WRITE_CHECKPOINT:
+				parameter_text(&parameters[0], operation->log_write.name);
+				parameter_int8(&parameters[1], operation->log_write.size);
+				parameter_text(&parameters[2], operation->log_write.data);
+				parameter_int8(&parameters[3], batch->now);
+				batch->own_result[i] = pipeline_send(batch->pipeline, STATEMENT_WRITE_CHECKPOINT, 4, parameters);
 				break;
 			default:
 				break;
@@ -121,6 +142,43 @@ read_entry(const PGresult *result, Operation *operation)
 	return true;
 }
 
+static bool
+read_edge(const PGresult *result, LogTiles *tiles)
+{
+	for (int row = 0; row < PQntuples(result) && tiles->count < LOG_TILE_LEVELS; row++)
+	{
+		LogTile    *tile = &tiles->tiles[tiles->count];
+
+		tile->level = (int) result_int8(result, row, 0);
+		tile->index = (uint64_t) result_int8(result, row, 1);
+		tile->width = PQgetlength(result, row, 2) / HDMS_DIGEST_SIZE;
+		tile->data = (const unsigned char *) copy_field(result, row, 2);
+		if (tile->data == NULL)
+			return false;
+		tiles->count++;
+	}
+	return true;
+}
+
+/* What one operation gets. */
+static bool
+read_own(const PGresult *result, Operation *operation)
+{
+	switch (operation->kind)
+	{
+		case OPERATION_LOAD_ENTRY:
+			return read_entry(result, operation);
+		case OPERATION_LOAD_EDGE:
+			return read_edge(result, operation->log_edge.tiles);
+		case OPERATION_WRITE_TILE:
+		case OPERATION_WRITE_CHECKPOINT:
+			operation->log_write.result = (LogWritten) result_int8(result, 0, 0);
+			return true;
+		default:
+			return read_log(result, operation);
+	}
+}
+
 bool
 batch_log_read(Batch *batch)
 {
@@ -132,7 +190,7 @@ batch_log_read(Batch *batch)
 		if (!batch->active[i] || batch->own_result[i] < 0)
 			continue;
 		result = batch->pipeline->results[batch->own_result[i]];
-		if (!(operation->kind == OPERATION_LOAD_ENTRY ? read_entry(result, operation) : read_log(result, operation)))
+		if (!read_own(result, operation))
 			return false;
 	}
 	return true;

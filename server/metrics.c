@@ -38,6 +38,7 @@ static const struct
 	[COUNTER_NODES_FROZEN] = {"hdms_nodes_frozen_total", "Nodes frozen because of contradicting histories"},
 	[COUNTER_NOTARY_LISTS_SIGNED] = {"hdms_notary_lists_signed_total", "Lists of notaries signed by this process"},
 	[COUNTER_DIRECTORY_LOG_RESTARTS] = {"hdms_directory_log_restarts_total", "Times that this process began a new generation of the directory's log because leaves were lost"},
+	[COUNTER_LOG_TILES_STORED] = {"hdms_log_tiles_stored_total", "Tiles and checkpoints that institutions put"},
 	[COUNTER_LOG_TILES_SERVED] = {"hdms_log_tiles_served_total", "Tiles and checkpoints that were asked for and handed out"},
 };
 

@@ -23,6 +23,9 @@ typedef enum OperationKind
 	OPERATION_LOAD_ENTRY,		/* of the directory, with its proof from the log */
 	OPERATION_LOAD_CHECKPOINT,	/* of a log */
 	OPERATION_LOAD_TILE,
+	OPERATION_LOAD_EDGE,		/* the last tile of each level */
+	OPERATION_WRITE_TILE,
+	OPERATION_WRITE_CHECKPOINT,
 	OPERATION_REGISTER,
 	OPERATION_PUT,
 	OPERATION_MAILBOX			/* acknowledge, fetch, or both */
@@ -65,6 +68,11 @@ typedef struct NodeEntry
 	HdmsHash	proof[HDMS_MERKLE_MAX_PROOF];
 	int			proof_count;	/* -1: none */
 } NodeEntry;
+
+typedef enum LogWritten
+{
+	LOG_STORED = 1, LOG_SAME, LOG_CONFLICT
+} LogWritten;
 
 typedef enum VoucherState
 {
@@ -143,6 +151,23 @@ struct Operation
 			size_t		len;
 			int64_t		size;	/* leaves of the checkpoint, or width of the tile */
 		}			log;
+		struct
+		{
+			const char *name;
+			int64_t		size;
+			LogTiles   *tiles;	/* the data of each is malloc'ed */
+		}			log_edge;
+		struct
+		{
+			const char *name;
+			int			level;
+			uint64_t	index;
+			int			width;
+			int64_t		size;	/* of a checkpoint */
+			const char *data;
+			size_t		len;
+			LogWritten	result;
+		}			log_write;
 		struct
 		{
 			const HdmsParcel *parcels;

@@ -71,6 +71,23 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	" WHERE nodes.id = $1::text",
 	[STATEMENT_LOG_CHECKPOINT] = "SELECT note, size FROM hdms_server.log_checkpoints WHERE log = $1::text",
 	[STATEMENT_LOG_TILE] = "SELECT data, width::int8 FROM hdms_server.log_tiles WHERE log = $1::text AND level = $2::int8::int2 AND index = $3::int8",
+	[STATEMENT_LOG_EDGE] = "SELECT tiles.level::int8, tiles.index, tiles.data FROM generate_series(0, 6) AS at (level)"
+	" JOIN hdms_server.log_tiles AS tiles ON tiles.log = $1::text AND tiles.level = at.level::int2"
+	" AND tiles.index = ($2::int8 - 1) >> 8 * (at.level + 1)",
+	[STATEMENT_WRITE_TILE] = "WITH put AS (INSERT INTO hdms_server.log_tiles AS kept (log, level, index, width, data)"
+	" SELECT $1::text, $2::int8::int2, $3::int8, $4::int8::int2, new.data FROM unnest($5::bytea[]) AS new (data)"
+	" ON CONFLICT (log, level, index) DO UPDATE SET width = EXCLUDED.width, data = EXCLUDED.data"
+	" WHERE kept.width < EXCLUDED.width AND substr(EXCLUDED.data, 1, octet_length(kept.data)) = kept.data RETURNING 1)"
+	" SELECT CASE WHEN EXISTS (SELECT FROM put) THEN 1 WHEN EXISTS (SELECT FROM hdms_server.log_tiles AS kept, unnest($5::bytea[]) AS new (data)"
+	" WHERE kept.log = $1::text AND kept.level = $2::int8::int2 AND kept.index = $3::int8"
+	" AND substr(kept.data, 1, octet_length(new.data)) = new.data) THEN 2 ELSE 3 END::int8",
+	[STATEMENT_WRITE_CHECKPOINT] = "WITH put AS (INSERT INTO hdms_server.log_checkpoints AS kept (log, size, note, changed)"
+	" VALUES ($1::text, $2::int8, $3::text, $4::int8)"
+	" ON CONFLICT (log) DO UPDATE SET size = EXCLUDED.size, note = EXCLUDED.note, changed = EXCLUDED.changed"
+	" WHERE kept.size < EXCLUDED.size OR (kept.size = EXCLUDED.size AND octet_length(kept.note) < octet_length(EXCLUDED.note)"
+	" AND split_part(kept.note, E'\\n\\n', 1) = split_part(EXCLUDED.note, E'\\n\\n', 1)) RETURNING 1)"
+	" SELECT CASE WHEN EXISTS (SELECT FROM put) THEN 1 WHEN EXISTS (SELECT FROM hdms_server.log_checkpoints AS kept WHERE kept.log = $1::text"
+	" AND (kept.size > $2::int8 OR split_part(kept.note, E'\\n\\n', 1) = split_part($3::text, E'\\n\\n', 1))) THEN 2 ELSE 3 END::int8",
 	[STATEMENT_LOCK_NODES] = QUERY_LOCK_NODES,
 	[STATEMENT_CLAIM_VOUCHERS] = "INSERT INTO hdms_server.vouchers_used AS used (issuer, jti, node, expires)"
 	" SELECT DISTINCT ON (issuer, jti) issuer, jti, node, expires FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[])"

@@ -26,6 +26,8 @@ static const Route routes[] = {
 	{ROUTE_DIRECTORY_CHECKPOINT, "directory_checkpoint", "GET", "/v1/log/directory/checkpoint", 0, NULL, route_directory_checkpoint},
 	{ROUTE_DIRECTORY_SHOWN, "directory_shown", "POST", "/v1/log/directory/checkpoint", HDMS_NOTE_MAX, "text/plain", route_directory_shown},
 	{ROUTE_DIRECTORY_TILE, "directory_tile", "GET", "/v1/log/directory/tile/*", 0, NULL, route_directory_tile},
+	{ROUTE_LOG, "log", "GET", "/v1/log/{}/*", 0, NULL, route_log},
+	{ROUTE_LOG_PUT, "log_put", "PUT", "/v1/log/{}/*", HDMS_NOTE_MAX, NULL, route_log_put},
 	{ROUTE_HEALTH, "health", "GET", "/healthz", 0, NULL, route_health},
 };
 

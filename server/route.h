@@ -25,6 +25,8 @@ typedef enum RouteId
 	ROUTE_DIRECTORY_CHECKPOINT,
 	ROUTE_DIRECTORY_SHOWN,
 	ROUTE_DIRECTORY_TILE,
+	ROUTE_LOG,
+	ROUTE_LOG_PUT,
 	ROUTE_HEALTH,
 	ROUTE_UNKNOWN,				/* no such path, or a method that the path does not have */
 	ROUTE_COUNT

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "directory_sequencer.h"
-#include "log_tree.h"
+#include "log_path.h"
 #include "routes.h"
 #include "server_clock.h"
 
@@ -21,7 +21,7 @@
 
 typedef struct LogReading
 {
-	char		name[HDMS_DIGEST_TEXT + 16];
+	char		name[LOG_NAME_SIZE];
 	int			width;			/* of the tile that is asked for */
 	int64_t		generation;		/* -1: none was named */
 } LogReading;
@@ -205,6 +205,26 @@ read_tile(Request *request, const char *name)
 	}
 	else
 		load_tile(request);
+}
+
+/* A log of an institution. */
+void
+route_log(Request *request)
+{
+	LogPath		path;
+	LogReading *reading;
+
+	if (!log_path_read(request->match.ids[0], request->match.rest, &path))
+		request_problem(request, 404, "unknown-log", "there is no log, or no tile, of this path");
+	else if (path.is_checkpoint)
+		read_checkpoint(request, path.log);
+	else if ((reading = reading_new(request, path.log)) != NULL)
+	{
+		reading->width = path.width;
+		request->operation.log.level = path.level;
+		request->operation.log.index = path.index;
+		load_tile(request);
+	}
 }
 
 void

@@ -21,6 +21,10 @@ extern void route_health(Request *request);
 extern void route_directory_checkpoint(Request *request);
 extern void route_directory_shown(Request *request);
 extern void route_directory_tile(Request *request);
+extern void route_log(Request *request);
+
+/* route_log_put.c */
+extern void route_log_put(Request *request);
 
 /* route_session.c */
 extern void route_sessions(Request *request);

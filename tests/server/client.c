@@ -11,6 +11,7 @@
  *	digest FILE
  *	session DIR URL									make a session and keep it
  *	open DIR FILE									open an envelope, print its content
+ *	checkpoint DIR ORIGIN SIZE ROOT				print a checkpoint signed by the node's log key
  *	request DIR URL METHOD TARGET [option=value]...	send, print status, headers, an empty line, the body
  *
  * Options of request: body=FILE, text=BODY, type=, accept=, nonce=, keyid=, authority=, tamper=, created=, timeout=, session=1, recovery=1, unsigned=1, stream=1.
@@ -23,6 +24,7 @@
 
 #include "admission.h"
 #include "client.h"
+#include "note.h"
 #include "jwe.h"
 #include "wire.h"
 
@@ -237,6 +239,30 @@ command_request(const char *directory, const char *url, const char *method, cons
 	node_close(&node);
 }
 
+/* A checkpoint of a log of the node; the root in hexadecimal. */
+static void
+command_checkpoint(const char *directory, const char *origin, const char *size, const char *root)
+{
+	HdmsCheckpoint checkpoint = {.size = strtoull(size, NULL, 10)};
+	char	   *note = NULL;
+	TestNode	node;
+
+	node_load(&node, directory);
+	snprintf(checkpoint.origin, sizeof(checkpoint.origin), "%s", origin);
+	for (size_t i = 0; i < sizeof(checkpoint.root); i++)
+	{
+		unsigned	byte;
+
+		if (sscanf(root + 2 * i, "%2x", &byte) != 1)
+			fail("not a root: %s", root);
+		checkpoint.root[i] = (unsigned char) byte;
+	}
+	require(hdms_checkpoint_sign(&checkpoint, node.role[HDMS_ROLE_LOG], &note), "checkpoint");
+	fputs(note, stdout);
+	free(note);
+	node_close(&node);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -282,6 +308,8 @@ main(int argc, char **argv)
 		command_session(argv[2], argv[3]);
 	else if (strcmp(command, "open") == 0 && argc > 3)
 		command_open(argv[2], argv[3]);
+	else if (strcmp(command, "checkpoint") == 0 && argc > 5)
+		command_checkpoint(argv[2], argv[3], argv[4], argv[5]);
 	else if (strcmp(command, "request") == 0 && argc > 5)
 		command_request(argv[2], argv[3], argv[4], argv[5], argv + 6);
 	else
