@@ -207,6 +207,8 @@ command_run(HdmsHome *home, const char *line, size_t len, char **answer, int64_t
 		ended = command_policy(home, request, &result, &error);
 	else if (strcmp(command, "accept_replaced") == 0)
 		ended = hdms_home_accept_replaced(home, argument(request, "institution"), json_is_true(json_object_get(request, "count")), &result, &error);
+	else if (strcmp(command, "rotate") == 0)
+		ended = hdms_home_rotate(home, argument(request, "id"), &result, &error);
 	else if (strcmp(command, "retry") == 0)
 		ended = command_retry(home, &result, &error);
 	else if (strcmp(command, "verify") == 0 && json_is_true(json_object_get(request, "all")))

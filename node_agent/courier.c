@@ -248,6 +248,25 @@ step_done(Courier *courier)
 	engine_wake(courier->engine, courier->pairing);
 }
 
+/* After a rotation: the server has the new keys, so the institution is told. */
+static void
+keys_tell(Pairing *pairing)
+{
+	Store	   *store = pairing->home->store;
+	Peer	   *institution = NULL;
+	bool		good;
+
+	pairing->keys_due = false;
+	good = store_begin(store) && peer_find(pairing->home, pairing->peer, &institution) && institution != NULL &&
+		flow_send_keys(pairing, institution) && pairing_save(pairing) && store_commit(store);
+	if (good)
+		return;
+	pairing->keys_due = true;
+	pairing->is_told = false;	/* both again */
+	home_log(pairing->home, "cannot write: %s", store_error(store));
+	store_rollback(store);
+}
+
 static void
 register_done(void *arg, const HttpAnswer *answer)
 {
@@ -279,6 +298,8 @@ register_done(void *arg, const HttpAnswer *answer)
 			pairing->is_told = courier->tells;
 			if (!pairing_write(pairing))
 				pairing->status = before;
+			else if (pairing->keys_due && pairing->status == PAIRING_PAIRED)
+				keys_tell(pairing);
 		}
 		step_done(courier);
 		return;
@@ -490,6 +511,20 @@ step_session(Courier *courier)
 
 	courier->session[0] = '\0';
 	step_start(courier, &request, "opening a session");
+}
+
+void
+courier_rotated(Pairing *pairing)
+{
+	Courier    *courier = pairing->courier;
+
+	if (courier == NULL)
+		return;
+	http_drop(engine_http(courier->engine), courier->step);
+	courier->step = NULL;
+	courier->session[0] = '\0';
+	courier->not_before = 0;
+	engine_wake(courier->engine, pairing);
 }
 
 void

@@ -52,6 +52,9 @@ struct Courier
 extern Courier *courier_create(HdmsEngine *engine, Pairing *pairing);
 extern void courier_free(Courier *courier);
 
+/* The pairing has new keys: nothing goes on with the old ones before the server has them. */
+extern void courier_rotated(Pairing *pairing);
+
 /* Starts whatever can be started. */
 extern void courier_run(Courier *courier);
 

@@ -22,6 +22,7 @@
 #include "inbox.h"
 #include "lookup.h"
 #include "recovery.h"
+#include "rotation.h"
 
 #define EVENTS_AT_ONCE	256
 #define ROUND_ITEMS		512
@@ -380,7 +381,7 @@ home_timers(HdmsHome *home)
 	int64_t		now = engine_clock();
 	int64_t		at[3] = {INT64_MAX, INT64_MAX, INT64_MAX};
 	bool		more = home->inbox_due;
-	bool		good = flows_run_timers(home);
+	bool		good = flows_run_timers(home) && rotation_run(home);
 
 	home->work->timers_seen = now;
 	for (int i = 0; good && i < RESUMES_AT_ONCE && (more || i == 0); i++)

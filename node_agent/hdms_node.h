@@ -122,7 +122,7 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_pair(HdmsHome *home, const char *u
 
 /*
  * One pairing: {"pairing", "status", "institution", "node", "name", "server", "policy", "erasures", "code", "problem", "recovering": whether its
- * records are being fetched for a new device}. status: "new", "registered", "sent", "paired", "refused", "replaced" (by another
+ * records are being fetched for a new device, "rotating": whether its keys are being replaced}. status: "new", "registered", "sent", "paired", "refused", "replaced" (by another
  * node of this person). code: six digits to read out where the institution asks for confirmation.
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_pairing(HdmsHome *home, int64_t pairing, char **json, HdmsNodeError *error);
@@ -166,6 +166,12 @@ extern HDMS_NODE_API HdmsNodeResult hdms_home_accept(HdmsHome *home, const char 
  */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_accept_replaced(HdmsHome *home, const char *institution, bool only_count, char **json,
 															  HdmsNodeError *error);
+
+/*
+ * Replaces the signing and encryption keys of a pairing's node (institution as in hdms_home_set_policy(); NULL: of all): {"rotating": how many}. Each waits until no
+ * version of its own is with a notary; the engine then registers the new keys and tells the institution.
+ */
+extern HDMS_NODE_API HdmsNodeResult hdms_home_rotate(HdmsHome *home, const char *institution, char **json, HdmsNodeError *error);
 
 /* Rejects it with a signed reason, at most 1000 bytes of UTF-8. */
 extern HDMS_NODE_API HdmsNodeResult hdms_home_reject(HdmsHome *home, const char *id, const char *reason, HdmsNodeError *error);

@@ -19,9 +19,9 @@ text_or_null(const char *text)
 static json_t *
 pairing_json(const Pairing *pairing)
 {
-	return json_pack("{s:I, s:s, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:I, s:s, s:b, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:o}",
 					 "pairing", (json_int_t) pairing->id, "status", pairing->is_replaced ? "replaced" : pairing_status_word(pairing->status),
-					 "recovering", pairing->is_recovering,
+					 "recovering", pairing->is_recovering, "rotating", pairing->rotate_due || pairing->keys_due,
 					 "institution", pairing->peer, "node", pairing->node, "name", text_or_null(pairing->name),
 					 "server", pairing->server, "policy", pairing->accept ? "accept" : "ask",
 					 "erasures", pairing->follows_erasures ? "erase" : "keep",

@@ -215,6 +215,7 @@ pairing_print(const Pairing *pairing)
 	if (good && pairing->keeps_keys)
 		good = add_private(object, "sign", pairing->sign) && add_private(object, "encrypt", pairing->encrypt) && add_old_keys(object, pairing);
 	good = good && add_flag(object, "told", pairing->is_told) && add_flag(object, "replaced", pairing->is_replaced) &&
+		add_flag(object, "rotate_due", pairing->rotate_due) && add_flag(object, "keys_due", pairing->keys_due) &&
 		add_flag(object, "recovering", pairing->is_recovering) &&
 		add_flag(object, "follows_erasures", pairing->follows_erasures);
 	if (good)
@@ -283,6 +284,8 @@ pairing_parse(Pairing *pairing, const HdmsBytes *text)
 		read_into(object, "secret", secret, sizeof(secret));
 		pairing->is_told = json_is_true(json_object_get(object, "told"));
 		pairing->is_replaced = json_is_true(json_object_get(object, "replaced"));
+		pairing->rotate_due = json_is_true(json_object_get(object, "rotate_due"));
+		pairing->keys_due = json_is_true(json_object_get(object, "keys_due"));
 		pairing->is_recovering = json_is_true(json_object_get(object, "recovering"));
 		pairing->keeps_keys = json_object_get(object, "sign") != NULL;
 		pairing->follows_erasures = json_is_true(json_object_get(object, "follows_erasures"));
@@ -503,10 +506,13 @@ pairing_rotate(Pairing *pairing)
 	pairing->history = json;
 	pairing->keeps_keys = true;
 	pairing->is_told = false;
-	if (!pairing_save(pairing))
+	pairing->rotate_due = false;
+	pairing->keys_due = true;
+	if (!store_begin(pairing->home->store) || !pairing_save(pairing) || !store_commit(pairing->home->store))
 	{
+		store_rollback(pairing->home->store);
 		*pairing = before;
-		status = HDMS_OUT_OF_MEMORY;
+		status = HDMS_BAD_ARGUMENT;
 		goto cleanup;
 	}
 	hdms_key_free(before.sign);

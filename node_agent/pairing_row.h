@@ -37,6 +37,8 @@ struct Pairing
 	char	   *membership;		/* NULL until paired */
 	bool		is_told;		/* the server has the membership, too */
 	bool		is_replaced;	/* the institution has another node of this person: what is here stays, nothing more comes */
+	bool		rotate_due;		/* its keys are to be replaced once nothing is with a notary */
+	bool		keys_due;		/* the institution is to be told of new keys once the server has them */
 	bool		is_recovering;	/* on a new device: copies of the records are being fetched */
 	char	   *name;			/* of the institution; NULL until known */
 	char	   *history;		/* JSON */
@@ -83,7 +85,10 @@ typedef struct LostNode
  */
 extern HdmsStatus pairing_recover(HdmsHome *home, const LostNode *lost, Pairing **pairing);
 
-/* Fresh signing and encryption keys, brought in by the current signing key. Inside a transaction. */
+/*
+ * Fresh signing and encryption keys, brought in by the current signing key; the courier registers them. In a transaction of its own. HDMS_BAD_ARGUMENT:
+ * a failure of the store; then nothing has changed.
+ */
 extern HdmsStatus pairing_rotate(Pairing *pairing);
 
 /* The recovery key of a pairing number after so many recoveries. */

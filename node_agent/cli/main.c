@@ -44,6 +44,7 @@ static const char usage[] =
 "  kit [--qr] [--out FILE]                      the recovery kit, to be kept apart from the device\n"
 "  recover --server URL --network FINGERPRINT [--words-file FILE] | recover KIT\n"
 "                                               take over from a lost device (KIT: what is behind the picture; \"-\" reads it)\n"
+"  rotate [INSTITUTION]                         replace the keys of one pairing, or of all\n"
 "  passphrase [--new-passphrase-file FILE]      change the passphrase\n"
 "\n"
 "The home is $HDMS_HOME, or ~/.hdms-node, unless given. An ID is a number that the lists show, a record's UUID or a verification key.\n";
@@ -127,7 +128,7 @@ arguments_fit(const Invocation *invocation)
 		{"init", 0, 0}, {"pair", 1, 1}, {"run", 0, 0}, {"inbox", 0, 0}, {"accept", 0, 1}, {"reject", 1, 1}, {"records", 0, 0},
 		{"show", 1, 1}, {"erase", 1, 1}, {"reads", 0, 1}, {"verify", 0, 1}, {"repair", 0, 1}, {"export", 0, 1}, {"policy", 0, 2}, {"status", 0, 0},
 		{"retry", 0, 0},
-		{"kit", 0, 0}, {"passphrase", 0, 0}, {"recover", 0, 1},
+		{"kit", 0, 0}, {"rotate", 0, 1}, {"passphrase", 0, 0}, {"recover", 0, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)

@@ -283,6 +283,9 @@ result_show(const Invocation *invocation, const char *result, size_t len)
 		show_checks(value);
 	else if (strcmp(command, "status") == 0)
 		show_status(value);
+	else if (strcmp(command, "rotate") == 0)
+		printf("The keys of %lld pairings are replaced as soon as no record of theirs is with a notary and \"run\" is up.\n",
+			   (long long) json_integer_value(json_object_get(value, "rotating")));
 	else if (strcmp(command, "show") == 0)
 		show_record(value, result, len);
 	json_decref(value);
