@@ -20,6 +20,7 @@
 #include "ledger_digest.h"
 #include "note.h"
 #include "roster.h"
+#include "witness.h"
 
 #define FETCH_AT_ONCE	1000
 #define TILE_LEVELS		8
@@ -86,14 +87,14 @@ owner_read(LogOwner *owner)
 	*owner = *kept;
 }
 
-/* By the log key, for a log of that size. */
+/* By the log key, or one that it has replaced, for a log of that size. */
 static bool
 is_signed(const LogOwner *owner, const char *note, int64 size, HdmsCheckpoint *checkpoint)
 {
 	if (owner->history == NULL)
 		return false;
-	return hdms_checkpoint_verify(note, strlen(note), owner->origin, hdms_history_current(owner->history, HDMS_ROLE_LOG),
-								  checkpoint) == HDMS_OK && (int64) checkpoint->size == size;
+	return hdms_checkpoint_verify_ever(note, strlen(note), owner->origin, owner->history, checkpoint) == HDMS_OK &&
+		(int64) checkpoint->size == size;
 }
 
 /* Whether a witness that this node knows has cosigned. */

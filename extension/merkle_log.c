@@ -20,6 +20,7 @@
 #include "malloc_guard.h"
 #include "merkle_log.h"
 #include "node.h"
+#include "witness.h"
 
 /* Entries are added to the tree in pieces of this many. */
 #define CATCH_UP	1000
@@ -92,20 +93,6 @@ load_checkpoint(MerkleLog *log)
 	flow_rows_free();
 }
 
-/* By the log key, or one that it has replaced. */
-static bool
-is_signed_here(const char *note, const char *origin, HdmsCheckpoint *checkpoint)
-{
-	for (int seq = hdms_history_length(own_node.history) - 1; seq >= 0; seq--)
-	{
-		const HdmsKey *key = hdms_history_key(own_node.history, seq, HDMS_ROLE_LOG);
-
-		if (hdms_checkpoint_verify(note, strlen(note), origin, key, checkpoint) == HDMS_OK)
-			return true;
-	}
-	return false;
-}
-
 /* What the newest checkpoint promises. False when it is not one of this log. */
 static bool
 read_checkpoint(const MerkleLog *log, HdmsCheckpoint *checkpoint)
@@ -113,7 +100,10 @@ read_checkpoint(const MerkleLog *log, HdmsCheckpoint *checkpoint)
 	char		origin[HDMS_ORIGIN_MAX];
 
 	log->origin(origin);
-	return is_signed_here(log->note, origin, checkpoint) && (int64) checkpoint->size == log->signed_size;
+
+	/* By the log key, or one that it has replaced. */
+	return hdms_checkpoint_verify_ever(log->note, strlen(log->note), origin, own_node.history, checkpoint) == HDMS_OK &&
+		(int64) checkpoint->size == log->signed_size;
 }
 
 /* That the stored tree still has the root that was promised last. NULL, or what is wrong. */

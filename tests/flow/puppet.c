@@ -23,7 +23,7 @@ static const Command commands[] = {
 	{"seal", command_seal}, {"pair_body", command_pair_body}, {"accept", command_accept}, {"reject", command_reject},
 	{"state", command_state}, {"receipt", command_receipt}, {"check_receipt", command_check_receipt},
 	{"voucher", command_voucher}, {"skip", command_skip}, {"history", command_history}, {"invite", command_invite},
-	{"steal", command_steal}, {"forget", command_forget},
+	{"rotate", command_rotate}, {"switch", command_switch}, {"steal", command_steal}, {"forget", command_forget},
 	{"checkpoint", command_checkpoint}, {"cosign", command_cosign},
 };
 

@@ -47,6 +47,13 @@ extern json_t *command_put(const json_t *command);
 extern json_t *command_fetch(const json_t *command);
 extern json_t *command_ack(const json_t *command);
 
+/* Tells the server of the node and its keys. voucher: NULL where it is known. */
+extern json_t *register_node(const char *voucher);
+
+/* puppet_rotate.c: other keys of its own. */
+extern json_t *command_rotate(const json_t *command);
+extern json_t *command_switch(const json_t *command);
+
 /* puppet_thief.c: somebody else's keys. */
 extern json_t *command_steal(const json_t *command);
 

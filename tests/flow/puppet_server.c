@@ -153,7 +153,7 @@ make_node(HdmsNodeKind kind, HdmsKeyType type, const char *name)
 	return status;
 }
 
-static json_t *
+json_t *
 register_node(const char *voucher)
 {
 	HdmsRegistration registration = {0};

@@ -184,6 +184,7 @@ subtest 'a server that was put back from before a rotation' => sub {
 	ok(eval { $north->wait_status($record, 'committed', 120) }, 'the node registers its keys again, and goes on') or diag $@;
 	is($pg->sql('hdms_server', "SELECT json_array_length(history::json) FROM hdms_server.nodes WHERE id = '$node'"), $known + 1, 'with its longer history');
 	all_verify('afterwards');
+	is($north->sql("SELECT string_agg(check_name || ': ' || detail, E'\n') FROM hdms.verify_ledger() WHERE check_name <> 'summary'"), '', 'and so does the own log, under another log key');
 };
 
 subtest 'a database that was put back from before a rotation' => sub {
