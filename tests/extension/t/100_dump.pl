@@ -39,6 +39,9 @@ INSERT INTO hdms_internal.audit (id, at, login, role, action) VALUES (1, now(), 
 INSERT INTO hdms_internal.log_entries (index, leaf, tag, request_digest, request) VALUES (0, '\x01', '\x02', '\x03', 'q');
 INSERT INTO hdms_internal.log_tiles (level, index, hashes) VALUES (0, 0, '\x01');
 INSERT INTO hdms_internal.log_checkpoints (size, note) VALUES (1, 'n');
+INSERT INTO hdms_internal.repairs (record, status) VALUES (gen_random_uuid(), 'sound');
+INSERT INTO hdms_internal.recoveries (node_id, status) VALUES ('n', 'complete');
+INSERT INTO hdms_internal.incidents (record, what, damaged) VALUES (gen_random_uuid(), 'payloads', '{}');
 INSERT INTO hdms_internal.witnessed (origin, node_id, size, root, note) VALUES ('o', 'n', 1, '\x01', 'c');
 INSERT INTO hdms_internal.witnesses (origin, node_id) VALUES ('o', 'n');
 INSERT INTO hdms_internal.forks (kind, origin, node_id, told_by, seen, shown) VALUES ('two-trees', 'o', 'n', 'm', 's', 't');
