@@ -177,7 +177,7 @@ add_private(json_t *object, const char *name, const HdmsKey *key)
 static bool
 add_old_keys(json_t *object, const Pairing *pairing)
 {
-	char		name[24];
+	char		name[32];
 
 	for (int i = 0; i < pairing->encrypt_before_count; i++)
 	{
@@ -254,7 +254,7 @@ read_into(const json_t *object, const char *name, char *text, size_t size)
 static bool
 read_old_keys(const json_t *object, Pairing *pairing)
 {
-	char		name[24];
+	char		name[32];
 
 	for (int i = 0; i < PAIRING_OLD_KEYS; i++)
 	{
