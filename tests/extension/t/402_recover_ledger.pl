@@ -120,4 +120,17 @@ subtest 'what is damaged beside what is gone' => sub {
 	is($north->sql("SELECT record, what FROM hdms.incidents"), "$damaged|payloads", 'what was damaged is kept');
 };
 
+subtest 'a record that was erased' => sub {
+	my $erased = $records{A}[1];
+	is($north->sql("SELECT count(*) FROM hdms_internal.incidents WHERE record = '$erased'"), 1, 'a damaged row of it was kept');
+	$north->sql("SELECT hdms.erase('$erased', 'asked for')");
+	$north->wait_status($erased, 'erased');
+	is($north->sql("SELECT count(*) FROM hdms_internal.incidents WHERE record = '$erased'"), 0, 'until it was erased');
+	$north->sql("DELETE FROM hdms_internal.payloads WHERE id = (SELECT id FROM hdms_internal.versions WHERE record = '$erased');
+		DELETE FROM hdms_internal.versions WHERE record = '$erased'; DELETE FROM hdms_internal.records WHERE record = '$erased'");
+	$north->sql('SELECT hdms.recover_ledger()');
+	recovered();
+	is($north->sql("SELECT count(*) FROM hdms_internal.versions WHERE record = '$erased'"), 0, 'does not come back from the patient who kept it');
+};
+
 done_testing();
