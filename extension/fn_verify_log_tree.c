@@ -103,19 +103,22 @@ is_cosigned_by(const char *note, const char *node_id)
 {
 	static FlowPlan find = FLOW_PLAN("SELECT history FROM hdms_internal.peers WHERE node_id = $1", TEXTOID);
 	HdmsHistory *history = NULL;
-	const HdmsKey *key;
 	char	   *text = flow_read(&find, flow_text(node_id)) > 0 ? row_text(0, 1) : NULL;
 	char		name[HDMS_ORIGIN_MAX];
-	bool		is_right;
+	bool		is_right = false;
 	int64_t		time;
 
 	flow_rows_free();
 	if (text == NULL || hdms_history_parse(text, strlen(text), &history) != HDMS_OK)
 		return false;
 	hdms_witness_name(node_id, name);
-	key = hdms_history_current(history, HDMS_ROLE_COSIGNER);
-	is_right = key != NULL && strcmp(hdms_history_node_id(history), node_id) == 0
-		&& hdms_cosignature_verify(note, strlen(note), name, key, &time) == HDMS_OK;
+	for (int seq = hdms_history_length(history) - 1; seq >= 0 && !is_right; seq--)
+	{
+		const HdmsKey *key = hdms_history_key(history, seq, HDMS_ROLE_COSIGNER);
+
+		is_right = key != NULL && strcmp(hdms_history_node_id(history), node_id) == 0
+			&& hdms_cosignature_verify(note, strlen(note), name, key, &time) == HDMS_OK;
+	}
 	hdms_history_free(history);
 	return is_right;
 }

@@ -22,6 +22,7 @@
 #include "join.h"
 #include "key_change.h"
 #include "keyring.h"
+#include "ledger_guard.h"
 #include "malloc_guard.h"
 #include "node.h"
 #include "plan_array.h"
@@ -53,6 +54,7 @@ typedef struct NodeRow
 	bool		adopt;
 	int64		ledger_epoch;
 	int64		registered_entries; /* of the key history: the server has had them */
+	char	   *ledger_accept;	/* why somebody accepted that a part of the own log is lost; NULL: nobody did */
 } NodeRow;
 
 static MemoryContext row_context;
@@ -70,7 +72,7 @@ row_read(void)
 {
 	static FlowPlan find = FLOW_PLAN_WITHOUT_ARGS(
 		"SELECT server_url, network, display_name, status, node_id, history, admission, network_key, epoch, problem, halted,"
-		" current_database()::text, is_notary, adopt, ledger_epoch, registered_entries FROM hdms_internal.node");
+		" current_database()::text, is_notary, adopt, ledger_epoch, registered_entries, ledger_accept FROM hdms_internal.node");
 	MemoryContext before;
 
 	if (row_context == NULL)
@@ -90,6 +92,7 @@ row_read(void)
 		row.adopt = row_bool(0, 14);
 		row.ledger_epoch = row_int64(0, 15);
 		row.registered_entries = row_int64(0, 16);
+		row.ledger_accept = row_text(0, 17);
 	}
 	MemoryContextSwitchTo(before);
 	flow_rows_free();
@@ -266,6 +269,31 @@ condition_tell(void)
 		ereport(LOG, (errmsg("HDMS: node %s, \"%s\", is active", own_node.id, row.display_name)));
 }
 
+/* That this database is the one that was signed in, once for each time that the keys are opened. Halts the node where it is not. */
+static void
+look_at_ledger(void)
+{
+	static TimestampTz checked = 0;
+	char	   *why = NULL;
+
+	own_node.ledger_epoch = row.ledger_epoch;
+	if (row.halted != NULL && row.ledger_accept == NULL)
+		return;
+	if (row.ledger_accept == NULL && checked == keyring_opened_at())
+		return;
+	transaction_begin("comparing this database with what was signed");
+	if (row.ledger_accept != NULL)
+		ledger_guard_renew(row.ledger_accept);
+	else if ((why = ledger_guard_check()) != NULL)
+		join_halt(why);
+	transaction_commit();
+	if (row.ledger_accept == NULL && why == NULL)
+		checked = keyring_opened_at();
+	transaction_begin("reading the node's row");
+	row_read();
+	transaction_commit();
+}
+
 static void
 stay_silent(WorkerState state, const char *problem)
 {
@@ -296,7 +324,7 @@ join_refresh(void)
 		problem_set(problem);
 		return;
 	}
-	own_node.ledger_epoch = row.ledger_epoch;
+	look_at_ledger();
 	if (row.halted != NULL)
 	{
 		stay_silent(WORKER_HALTED, row.halted);

@@ -21,6 +21,7 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "utils/timestamp.h"
 
 #include "claims.h"
 #include "keyring.h"
@@ -31,6 +32,7 @@
 const KeyStore *const key_store = &key_store_files;
 
 static int	lock_fd = -1;
+static TimestampTz opened_at;
 static char opened_in[MAXPGPATH];	/* hdms.key_directory, as it was then */
 
 const KeyPlace key_places[KEY_PLACES] = {
@@ -44,6 +46,12 @@ bool
 keyring_is_open(void)
 {
 	return lock_fd >= 0 && own_node.signing != NULL && strcmp(opened_in, setting_key_directory) == 0;
+}
+
+TimestampTz
+keyring_opened_at(void)
+{
+	return opened_at;
 }
 
 void
@@ -231,6 +239,7 @@ folder_lock(const char *folder, char **problem)
 		return false;
 	}
 	lock_fd = fd;
+	opened_at = GetCurrentTimestamp();
 	strlcpy(opened_in, setting_key_directory, sizeof(opened_in));
 	return true;
 }

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 /* Whether own_node has its keys: locked, owned, loaded, from what hdms.key_directory is now. */
 extern bool keyring_is_open(void);
 
@@ -43,6 +45,8 @@ extern char *keyring_recover(const char *node_id, const char *history, const cha
 
 /* Destroys what was replaced, but for keys that envelopes may be sealed to: the longer history is registered. */
 extern void keyring_destroy_replaced(void);
+/* When the keys were opened. */
+extern TimestampTz keyring_opened_at(void);
 
 /* Wipes the keys and gives up the lock. */
 extern void keyring_close(void);

@@ -9,10 +9,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "flow_inside.h"
+#include "join.h"
 #include "ledger_audit.h"
+#include "ledger_guard.h"
 #include "ledger_log.h"
 #include "ledger_mend.h"
 #include "node.h"
@@ -50,6 +54,7 @@ static MerkleLog ledger_log = {
 	.name = "this node's own log",
 	.consequence = "Nothing new is signed, so that no promise is broken.",
 	.origin = ledger_origin,
+	.before_store = ledger_guard_keep,
 	MERKLE_LOG("ledger")
 };
 
@@ -67,11 +72,16 @@ entry_make(LedgerKind kind, uint64 first, uint64 count, int64 now, LedgerEntry *
 
 	entry->first_id = row_int64(first, 1);
 	entry->last_id = row_int64(first + count - 1, 1);
-	if (entry->last_id - entry->first_id + 1 != (int64) count)
-		elog(ERROR, "the new rows of %s have ids with gaps", ledger_kind_word(kind));
 	flow_require(hdms_random(entry->salt, sizeof(entry->salt)), "making a salt");
 	ledger_digest_rows(kind, entry->salt, SPI_tuptable, first, count, digest);
 	ledger_leaf_write(now, kind, digest, entry->leaf);
+}
+
+static void
+entry_insert(LedgerKind kind, const LedgerEntry *entry)
+{
+	flow_run(&insert_entry, flow_bytes(entry->leaf, LEDGER_LEAF_SIZE), flow_text(ledger_kind_word(kind)),
+			 flow_int64(entry->first_id), flow_int64(entry->last_id), flow_bytes(entry->salt, LEDGER_SALT_SIZE));
 }
 
 void
@@ -81,14 +91,66 @@ ledger_log_rows(LedgerKind kind, uint64 count)
 	LedgerEntry *entries = palloc(sizeof(LedgerEntry) * Max(entry_count, 1));
 	int64		now = node_now_ms();
 
+	if (count > 0 && row_int64(count - 1, 1) - row_int64(0, 1) + 1 != (int64) count)
+		elog(ERROR, "the new rows of %s have ids with gaps", ledger_kind_word(kind));
 	for (uint64 i = 0; i < entry_count; i++)
 		entry_make(kind, i * LEDGER_ENTRY_ROWS, Min(LEDGER_ENTRY_ROWS, count - i * LEDGER_ENTRY_ROWS), now, &entries[i]);
 	flow_rows_free();
 	for (uint64 i = 0; i < entry_count; i++)
-		flow_run(&insert_entry, flow_bytes(entries[i].leaf, LEDGER_LEAF_SIZE), flow_text(ledger_kind_word(kind)),
-				 flow_int64(entries[i].first_id), flow_int64(entries[i].last_id), flow_bytes(entries[i].salt, LEDGER_SALT_SIZE));
+		entry_insert(kind, &entries[i]);
 	has_grown = has_grown || count > 0;
 	pfree(entries);
+}
+
+/* Entries for all rows that there are of a kind. An entry covers the ids that are missing before its rows, too. */
+static void
+log_again(LedgerKind kind)
+{
+	static FlowPlan find_events = FLOW_PLAN("SELECT " LEDGER_EVENT_COLUMNS " FROM hdms_internal.events"
+											" WHERE id > $1 ORDER BY id LIMIT $2", INT8OID, INT8OID);
+	static FlowPlan find_audit = FLOW_PLAN("SELECT " LEDGER_AUDIT_COLUMNS " FROM hdms_internal.audit"
+										   " WHERE id > $1 ORDER BY id LIMIT $2", INT8OID, INT8OID);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "hdms log again", ALLOCSET_DEFAULT_SIZES);
+	int64		last_id = 0;
+	uint64		count;
+
+	do
+	{
+		LedgerEntry entry;
+
+		MemoryContextSwitchTo(context);
+		count = flow_run(kind == LEDGER_EVENTS ? &find_events : &find_audit, flow_int64(last_id), flow_int64(LEDGER_ENTRY_ROWS));
+		if (count > 0)
+			entry_make(kind, 0, count, node_now_ms(), &entry);
+		flow_rows_free();
+		if (count > 0)
+		{
+			entry.first_id = last_id + 1;
+			last_id = entry.last_id;
+			entry_insert(kind, &entry);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
+		CHECK_FOR_INTERRUPTS();
+	}
+	while (count > 0);
+	MemoryContextDelete(context);
+}
+
+void
+ledger_log_renew(void)
+{
+	static FlowPlan drop = FLOW_PLAN_WITHOUT_ARGS(
+		"TRUNCATE hdms_internal.ledger_entries, hdms_internal.ledger_tiles, hdms_internal.ledger_checkpoints");
+	static const unsigned char none[HDMS_DIGEST_SIZE] = {0};
+
+	flow_run_without_args(&drop);
+	merkle_log_forget(&ledger_log);
+	log_again(LEDGER_EVENTS);
+	log_again(LEDGER_AUDIT);
+	roster_report_ledger(0, none);
+	has_grown = true;
 }
 
 static void
@@ -102,6 +164,37 @@ sign_checkpoint(void)
 	has_grown = false;
 	if (hdms_checkpoint_parse(ledger_log.note, strlen(ledger_log.note), &checkpoint) == HDMS_OK)
 		roster_report_ledger(checkpoint.size, checkpoint.root);
+}
+
+/* A log that is damaged is no reason to try again: nothing is signed any more. */
+static void
+sign_or_halt(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *volatile damage = NULL;
+
+	PG_TRY();
+	{
+		sign_checkpoint();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_DATA_CORRUPTED)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(caller);
+		damage = CopyErrorData()->message;
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(caller);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	if (damage == NULL)
+		return;
+	transaction_begin("noting that the node's own log is damaged");
+	join_halt(damage);
+	transaction_commit();
 }
 
 static TimestampTz
@@ -124,7 +217,7 @@ ledger_move(void)
 	ledger_mend();
 	if (has_grown && now >= checkpoint_at)
 	{
-		sign_checkpoint();
+		sign_or_halt();
 		checkpoint_at = in_milliseconds(setting_checkpoint_interval * INT64CONST(1000));
 	}
 }

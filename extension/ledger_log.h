@@ -23,6 +23,12 @@ extern MerkleLog *ledger_log_tree(void);
 extern void ledger_log_rows(LedgerKind kind, uint64 count);
 
 /*
+ * Makes the log anew from all rows that there are, whatever it was before. In the current transaction; the caller
+ * gives it another origin.
+ */
+extern void ledger_log_renew(void);
+
+/*
  * What is done now and then, in transactions of its own: the audit trail is moved out of its queue, a checkpoint is signed where the
  * log has grown. Milliseconds until it wants to be called again.
  */

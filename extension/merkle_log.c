@@ -196,14 +196,15 @@ merkle_log_note(MerkleLog *log)
 	return log->note;
 }
 
-/* Adds the entries from the tree's end to the entry before end, at most CATCH_UP. False when there are none. */
-static bool
+/* Adds the entries from the tree's end to the entry before end, at most CATCH_UP. Returns how many; -1 when one is missing. */
+static int64
 add_entries(MerkleLog *log, int64 end)
 {
 	MemoryContext context;
 	MemoryContext caller;
 	int64		size = log->frontier.size;
 	uint64		count = flow_run(&log->find_entries, flow_int64(size), flow_int64(Min(CATCH_UP, end - size)));
+	int64		added = 0;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "hdms log entries", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
@@ -213,7 +214,11 @@ add_entries(MerkleLog *log, int64 end)
 		HdmsHash	hash;
 
 		if (row_int64(i, 1) != (int64) log->frontier.size)
-			merkle_log_report_damage(log, "an entry is missing");
+		{
+			added = -1;
+			break;
+		}
+		added++;
 		tiles_make_room(&log->tiles, log->frontier.size);
 		flow_require(hdms_merkle_leaf(VARDATA_ANY(leaf), VARSIZE_ANY_EXHDR(leaf), hash), "hashing a leaf");
 		flow_require(hdms_merkle_append(&log->frontier, hash, tiles_store, &log->tiles), "appending to a log");
@@ -221,7 +226,17 @@ add_entries(MerkleLog *log, int64 end)
 	flow_rows_free();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	return count > 0;
+	return added;
+}
+
+static void
+store_checkpoint(MerkleLog *log, int64 size, const char *note)
+{
+	if (strlen(note) >= sizeof(log->note))
+		elog(ERROR, "a checkpoint of %zu bytes is too long", strlen(note));
+	flow_run(&log->insert_checkpoint, flow_int64(size), flow_text(note));
+	log->signed_size = size;
+	strlcpy(log->note, note, sizeof(log->note));
 }
 
 bool
@@ -229,10 +244,13 @@ merkle_log_sign(MerkleLog *log)
 {
 	HdmsCheckpoint checkpoint;
 	char	  **note = guard_text();
+	int64		added;
 
 	load_log(log);
-	while (add_entries(log, PG_INT64_MAX))
+	while ((added = add_entries(log, PG_INT64_MAX)) > 0)
 		CHECK_FOR_INTERRUPTS();
+	if (added < 0)
+		merkle_log_report_damage(log, "an entry is missing");
 	tiles_save(&log->tiles, log->frontier.size);
 
 	/* The size that was signed last is looked up again: another process with these keys would be seen here. */
@@ -245,13 +263,9 @@ merkle_log_sign(MerkleLog *log)
 	checkpoint.size = log->frontier.size;
 	flow_require(hdms_merkle_root(&log->frontier, checkpoint.root), "the root of a log");
 	flow_require(hdms_checkpoint_sign(&checkpoint, own_node.log, note), "signing a checkpoint");
-	if (strlen(*note) >= sizeof(log->note))
-		elog(ERROR, "a checkpoint of %zu bytes is too long", strlen(*note));
 	if (log->before_store != NULL)
 		log->before_store(&checkpoint, *note);
-	flow_run(&log->insert_checkpoint, flow_int64(checkpoint.size), flow_text(*note));
-	log->signed_size = checkpoint.size;
-	strlcpy(log->note, *note, sizeof(log->note));
+	store_checkpoint(log, checkpoint.size, *note);
 	return true;
 }
 
@@ -268,7 +282,7 @@ merkle_log_rebuild(MerkleLog *log)
 	tiles_forget(&log->tiles);
 	flow_run_without_args(&log->clear_tiles);
 	memset(&log->frontier, 0, sizeof(log->frontier));
-	while (add_entries(log, log->signed_size))
+	while (add_entries(log, log->signed_size) > 0)
 	{
 		tiles_save(&log->tiles, log->frontier.size);
 		CHECK_FOR_INTERRUPTS();
@@ -277,6 +291,36 @@ merkle_log_rebuild(MerkleLog *log)
 	if ((int64) log->frontier.size != log->signed_size || memcmp(root, checkpoint.root, sizeof(root)) != 0)
 		merkle_log_report_damage(log, "its entries are not those of the newest checkpoint");
 	merkle_log_forget(log);
+}
+
+const char *
+merkle_log_compare(MerkleLog *log, const char *note, HdmsCheckpoint *kept)
+{
+	char		origin[HDMS_ORIGIN_MAX];
+	HdmsHash	root;
+
+	load_log(log);
+	log->origin(origin);
+	if (!is_signed_here(note, origin, kept))
+		return "the checkpoint beside the keys is not this log's";
+	if ((int64) kept->size <= log->signed_size)
+	{
+		merkle_log_root(log, kept->size, root);
+		return memcmp(root, kept->root, sizeof(root)) == 0 ? NULL : "its entries are others than those that were signed";
+	}
+	while (add_entries(log, (int64) kept->size) > 0)
+		CHECK_FOR_INTERRUPTS();
+	flow_require(hdms_merkle_root(&log->frontier, root), "the root of a log");
+	if (log->frontier.size < kept->size || memcmp(root, kept->root, sizeof(root)) != 0)
+	{
+		bool		is_short = log->frontier.size < kept->size;
+
+		merkle_log_forget(log);
+		return is_short ? "it has fewer entries than were signed" : "its entries are others than those that were signed";
+	}
+	tiles_save(&log->tiles, log->frontier.size);
+	store_checkpoint(log, kept->size, note);
+	return NULL;
 }
 
 int

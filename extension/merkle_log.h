@@ -82,6 +82,12 @@ extern void merkle_log_rebuild(MerkleLog *log);
 /* The size of the newest stored checkpoint, 0 without one; also of a log that is damaged. */
 extern int64 merkle_log_promised_size(MerkleLog *log);
 
+/*
+ * Compares the log with a checkpoint that was kept outside the database. NULL, or why the database is not the one that it
+ * was signed in. One that is newer than the stored ones is stored where the entries are there: a crash came in between.
+ */
+extern const char *merkle_log_compare(MerkleLog *log, const char *note, HdmsCheckpoint *kept);
+
 /* Of the newest checkpoint; 0 and "" without one. The note is valid until the log is used next. */
 extern int64 merkle_log_signed_size(MerkleLog *log);
 extern const char *merkle_log_note(MerkleLog *log);

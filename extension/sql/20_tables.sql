@@ -21,6 +21,7 @@ CREATE TABLE hdms_internal.node (
 	halted text,						-- why nothing is signed any more, in words: this database contradicts what was signed before
 	adopt boolean NOT NULL DEFAULT false,	-- hdms.adopt_keys() was called; the worker clears it
 	registered_entries integer NOT NULL DEFAULT 0,	-- of the key history: as many the server has had
+	ledger_accept text,					-- hdms.accept_lost_ledger() was called, and why; the worker clears it
 	ledger_epoch bigint NOT NULL DEFAULT 1,	-- of this node's own log: a new one begins where a part of the log was lost
 	reads_told bigint,					-- up to which row of the audit trail patients were told; NULL while that is off
 	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

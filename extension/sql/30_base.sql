@@ -1,6 +1,7 @@
 -- What lies between backends and the worker.
 GRANT USAGE ON SCHEMA hdms_internal TO hdms_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA hdms_internal TO hdms_worker;
+GRANT TRUNCATE ON hdms_internal.ledger_entries, hdms_internal.ledger_tiles, hdms_internal.ledger_checkpoints TO hdms_worker;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA hdms_internal TO hdms_worker;
 GRANT SELECT, UPDATE ON SEQUENCE hdms_internal.versions_id_seq TO hdms_worker;	-- a version that is put back has its old id
 
@@ -39,3 +40,20 @@ $$;
 REVOKE ALL ON FUNCTION hdms.adopt_keys() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hdms.adopt_keys() TO hdms_admin;
 COMMENT ON FUNCTION hdms.adopt_keys() IS 'After a restore, a copy or a promotion: this database, and no other, uses the node''s private keys from now on';
+
+CREATE FUNCTION hdms.accept_lost_ledger(reason text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM hdms_internal.check_text(btrim(reason), 'reason', 500);
+	UPDATE hdms_internal.node SET ledger_accept = accept_lost_ledger.reason WHERE halted IS NOT NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'this node has not stopped signing'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'There is nothing to accept. hdms.doctor() shows its condition.';
+	END IF;
+	PERFORM hdms_internal.audit_write('accept lost ledger', NULL, NULL, reason);
+	PERFORM hdms_internal.wake_worker();
+END
+$$;
+REVOKE ALL ON FUNCTION hdms.accept_lost_ledger(text) FROM PUBLIC;
+COMMENT ON FUNCTION hdms.accept_lost_ledger(text) IS
+	'After a backup that is older than what this node has signed was put back, and no newer one exists: begins a new epoch of the node''s own log over what is there. The loss stays on record';

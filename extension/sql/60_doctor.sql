@@ -238,7 +238,7 @@ BEGIN
 	check_name := 'signing'; status := 'ok'; hint := NULL; detail := 'nothing contradicts what this node signed before';
 	IF own.halted IS NOT NULL THEN
 		status := 'fail'; detail := 'this node has stopped signing: ' || own.halted;
-		hint := 'An older copy of this database is running. Put back the newest backup, with all of the WAL after it; docs/dba.md, "A node that has stopped signing".';
+		hint := 'An older copy of this database is running. Put back the newest backup, with all of the WAL after it. Only if there is none: hdms.accept_lost_ledger(reason); docs/dba.md, "A node that has stopped signing".';
 	END IF;
 	RETURN NEXT;
 

@@ -48,6 +48,7 @@ GRANT EXECUTE ON FUNCTION
 	hdms.rotate_keys(text[]),
 	hdms.revoke_key(text, timestamptz),
 	hdms.recover_keys(),
+	hdms.accept_lost_ledger(text),
 	hdms.resend(uuid),
 	hdms.verify(uuid),
 	hdms.verify_ledger(text, timestamptz, timestamptz, double precision, boolean),

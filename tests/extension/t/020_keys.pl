@@ -5,7 +5,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.checkpoint_interval = 1\n");
 my $net = $pg->network;
 my $north = $net->hospital('north');
 my $node = $north->{node};
@@ -99,14 +99,18 @@ subtest 'a copy of the database in the same cluster stays silent' => sub {
 	state_of($pg, 'copy', 'active');
 	pass('and goes on when it is told to');
 	is($pg->sql('copy', 'SELECT node_id FROM hdms.node'), $node, 'as the same node');
+	$pg->wait_sql('copy', 'SELECT (SELECT max(size) FROM hdms_internal.ledger_checkpoints) = (SELECT count(*) FROM hdms_internal.ledger_entries) AND NOT EXISTS (SELECT FROM hdms_internal.audit_queue)');
 	like(slurp("$folder/owner"), qr/"database": "copy"/, 'which is written down');
 	$pg->sql('postgres', 'ALTER DATABASE north_away RENAME TO north');
 	state_of($pg, 'north', 'without_keys');
 	pass('the original, back again, is the silent one now');
 	$pg->sql('postgres', 'DROP DATABASE copy');
 	$pg->sql('north', 'SELECT hdms.adopt_keys()');
+	state_of($pg, 'north', 'halted');
+	pass('told otherwise, it finds that the copy has signed what it does not have');
+	$pg->sql('north', "SELECT hdms.accept_lost_ledger('the copy was a mistake')");
 	state_of($pg, 'north', 'active');
-	pass('until it is told otherwise');
+	pass('until somebody accepts that, too');
 };
 
 subtest 'a copy of the cluster stays silent' => sub {

@@ -5,7 +5,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.checkpoint_interval = 1\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
 my $net = $pg->network;
 my ($north, $south) = $net->hospitals(['north'], ['south', notary => 1]);
 
@@ -37,6 +37,7 @@ subtest 'promoted while the primary lives' => sub {
 	like($standby->sql('north', 'SELECT problem FROM hdms.node'), qr/in use by another process/, 'its worker finds the keys in use');
 	my $later = $north->issue('A-1', '{"primary": "goes on"}');
 	$north->wait_status($later, 'committed');
+	$north->wait_for('SELECT (SELECT max(size) FROM hdms_internal.ledger_checkpoints) = (SELECT count(*) FROM hdms_internal.ledger_entries) AND NOT EXISTS (SELECT FROM hdms_internal.audit_queue)');
 	pass('the primary goes on');
 };
 
@@ -46,6 +47,9 @@ subtest 'the primary is gone' => sub {
 	$standby->wait_sql('north', "SELECT problem LIKE '%differs%adopt_keys%' FROM hdms.node");
 	is($standby->sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'north'"), 'without_keys', 'it stays silent nevertheless');
 	$standby->sql('north', 'SELECT hdms.adopt_keys()');
+	$standby->wait_sql('north', "SELECT state FROM hdms.workers WHERE database = 'north'", 'halted');
+	like($standby->sql('north', 'SELECT problem FROM hdms.node'), qr/it has fewer/, 'and finds that commits of the primary have not come to it');
+	$standby->sql('north', "SELECT hdms.accept_lost_ledger('the primary is gone with its disks')");
 	$standby->wait_sql('north', "SELECT state FROM hdms.workers WHERE database = 'north'", 'active');
 	$standby->sql('north', "SELECT hdms.issue('A-1', '{\"after\": \"promotion\"}', source_id => 'after')");
 	$standby->wait_sql('north', "SELECT status FROM hdms.records WHERE source_id = 'after'", 'committed');

@@ -6,7 +6,7 @@ use IO::Socket::INET;
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.resend_interval = 2\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.checkpoint_interval = 1\nhdms.resend_interval = 2\n");
 my $net = $pg->network;
 my ($north, $south) = $net->hospitals(['north'], ['south', notary => 1]);
 my $alice = $net->device('alice');
@@ -46,6 +46,7 @@ is($copy->sql('north', 'SELECT count(*) FROM hdms_internal.outbox_envelopes'), $
 is($copy->sql('north', 'SELECT coalesce(sum(attempts), 0) FROM hdms_internal.outbox'), $attempts, 'nor tried to send');
 is($copy->sql('north', 'SELECT count(*) FROM hdms_internal.inbox'), '0', 'nor fetched');
 is($copy->sql('north', "SELECT status FROM hdms.records WHERE record = '$asked'"), 'delivered', 'what was committed meanwhile is not in it');
+$north->wait_for('SELECT (SELECT max(size) FROM hdms_internal.ledger_checkpoints) = (SELECT count(*) FROM hdms_internal.ledger_entries) AND NOT EXISTS (SELECT FROM hdms_internal.audit_queue)');
 $listener->blocking(0);
 ok(!$listener->accept, 'nobody has come to its server');
 $pg->stop;
@@ -53,5 +54,9 @@ $copy->wait_sql('north', "SELECT problem LIKE '%adopt_keys%' FROM hdms.node");
 is($copy->sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'north'"), 'without_keys', 'also when the original is down');
 ok(!$listener->accept, 'nobody has come then either');
 $copy->sql('north', 'SELECT hdms.adopt_keys()');
-ok(wait_until('somebody to come', sub { $listener->accept }), 'until somebody says that it is the node now');
+$copy->wait_sql('north', "SELECT state FROM hdms_internal.worker_status() WHERE database = 'north'", 'halted');
+like($copy->sql('north', 'SELECT problem FROM hdms.node'), qr/older than what was signed with these keys/, 'it has the keys then, and finds that it is older than what they signed');
+ok(!$listener->accept, 'and still nobody has come');
+$copy->sql('north', "SELECT hdms.accept_lost_ledger('the original is gone')");
+ok(wait_until('somebody to come', sub { $listener->accept }), 'until somebody accepts what is lost');
 done_testing;
