@@ -58,7 +58,7 @@ read_file(void)
 
 	if (access(psprintf("%s/" FILE_NAME, key_folder()), F_OK) != 0 && errno == ENOENT)
 		return NULL;
-	text = key_file_read(key_folder(), FILE_NAME, &problem);
+	text = key_file_read(key_folder(), FILE_NAME, HDMS_NOTE_MAX, &problem);
 	if (text == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_IO_ERROR),

@@ -4,7 +4,7 @@ use warnings;
 use Test::More;
 use HdmsCluster;
 
-my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.resend_interval = 1\n");
+my $pg = HdmsCluster->new(conf => "hdms.poll_interval = 1\nhdms.checkpoint_interval = 1\nhdms.resend_interval = 1\n");
 my $net = $pg->network;
 my ($north, $south) = $net->hospitals(['north'], ['south', notary => 1]);
 my $alice = $net->device('alice');
@@ -42,6 +42,7 @@ open my $out, '>>', $journal or die;
 print $out "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\neyJ0";
 close $out;
 
+$north->wait_for('SELECT (SELECT max(size) FROM hdms_internal.ledger_checkpoints) = (SELECT count(*) FROM hdms_internal.ledger_entries) AND NOT EXISTS (SELECT FROM hdms_internal.audit_queue)', 't');
 $pg->sql('postgres', 'DROP DATABASE north');
 $pg->sql('postgres', 'CREATE DATABASE again');
 HdmsCluster::command('restore', $pg->psql_command('again', '-f', "$pg->{base}/run/north.sql", '-o', '/dev/null'));
@@ -51,6 +52,8 @@ $pg->serve_database('again');
 $pg->wait_sql('again', "SELECT problem LIKE '%adopt_keys%' FROM hdms.node");
 is($pg->sql('again', "SELECT count(*) FROM hdms_internal.payloads WHERE content::text LIKE '%$marker%'"), '3', 'without the keys nothing happens to it');
 $pg->sql('again', 'SELECT hdms.adopt_keys()');
+$pg->wait_sql('again', "SELECT problem LIKE '%older than what was signed%' FROM hdms.node");
+$pg->sql('again', "SELECT hdms.accept_lost_ledger('there is no newer backup')");
 my $again = bless {pg => $pg, network => $net, db => 'again', node => $north->{node}}, 'HdmsHospital';
 $again->wait_status($_, 'erased') for @erased;
 is($again->sql("SELECT count(*) FROM hdms_internal.payloads p JOIN hdms_internal.versions v ON v.id = p.id WHERE v.status = 'erased' AND (content IS NOT NULL OR state IS NOT NULL)"), '0',
