@@ -301,7 +301,7 @@ merkle_log_compare(MerkleLog *log, const char *note, HdmsCheckpoint *kept)
 
 	load_log(log);
 	log->origin(origin);
-	if (!is_signed_here(note, origin, kept))
+	if (hdms_checkpoint_verify_ever(note, strlen(note), origin, own_node.history, kept) != HDMS_OK)
 		return "the checkpoint beside the keys is not this log's";
 	if ((int64) kept->size <= log->signed_size)
 	{
