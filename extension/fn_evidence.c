@@ -60,7 +60,8 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 		" extract(epoch FROM v.issued_at)::bigint, extract(epoch FROM v.ended_at)::bigint,"
 		" v.content_digest, pl.content::text, pl.state, pl.acceptance, pl.request, pl.receipt, pl.rejection,"
 		" r.patient_ref, r.type, r.committed::bigint, v.reason, extract(epoch FROM v.accept_until)::bigint, pl.commit,"
-		" extract(epoch FROM v.accept_within)::bigint"
+		" extract(epoch FROM v.accept_within)::bigint, coalesce(r.replaces::text, ''),"
+		" EXISTS (SELECT FROM hdms_internal.records c WHERE c.replaces = r.record AND c.committed > 0)"
 		" FROM hdms_internal.records r JOIN hdms_internal.versions v ON v.record = r.record"
 		" LEFT JOIN hdms_internal.payloads pl ON pl.id = v.id"
 		" WHERE r.record = $1 ORDER BY v.ordinal", UUIDOID);
@@ -75,6 +76,8 @@ load_versions(RecordEvidence *loaded, const pg_uuid_t *record)
 	loaded->patient_ref = row_text(0, 18);
 	loaded->type = row_text(0, 19);
 	loaded->committed = row_int64(0, 20);
+	loaded->replaces = row_text(0, 25);
+	loaded->is_continued = row_bool(0, 26);
 	flow_rows_free();
 	return true;
 }

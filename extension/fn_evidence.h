@@ -48,6 +48,8 @@ typedef struct RecordEvidence
 	char		record[37];
 	char	   *patient_ref;
 	char	   *type;
+	char	   *replaces;			/* the record that it continues; "" mostly */
+	bool		is_continued;		/* by another record, which is committed: then no version of this one is in force */
 	int64		committed;		/* versions, as counted when they committed */
 	char	   *holder;			/* node that the states are made out to; NULL: nothing was signed yet */
 	bool		is_bound;		/* the patient was paired with that node */

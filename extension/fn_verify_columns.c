@@ -67,12 +67,13 @@ is_like_unsigned(const StoredVersion *stored)
 static bool
 is_like_open(const StoredVersion *stored)
 {
+	bool		was_replaced = stored->reason != NULL && strcmp(stored->reason, "replaced") == 0;
 	bool		was_refused = stored->reason != NULL && strncmp(stored->reason, "refused: ", strlen("refused: ")) == 0;
 
 	if (!has_no_evidence(stored))
 		return false;
 	if (has_status(stored, "rejected"))
-		return stored->rejection != NULL || was_refused;
+		return stored->rejection != NULL || was_refused || was_replaced;
 	return stored->rejection == NULL &&
 		(has_status(stored, "issued") || has_status(stored, "delivered") || has_status(stored, "expired"));
 }
@@ -107,7 +108,8 @@ columns_verify(const RecordEvidence *loaded, const StoredVersion *stored)
 	if (status != HDMS_OK)
 		return status;
 	if (!same_text(stored->vk, state.vk) || !same_text(stored->prev, state.prev) || stored->version != state.version ||
-		!same_text(loaded->record, state.record) || !same_text(loaded->type, state.type) || !is_issued_after(stored, state.iat))
+		!same_text(loaded->record, state.record) || !same_text(loaded->type, state.type) ||
+		strcmp(loaded->replaces, state.replaces) != 0 || !is_issued_after(stored, state.iat))
 		return HDMS_DIGEST_MISMATCH;
 	if (!has_evidence)
 	{
@@ -161,7 +163,7 @@ columns_verify_versions(const RecordEvidence *loaded)
 	{
 		const StoredVersion *stored = &loaded->versions[i];
 
-		if (stored->is_committed && !stored->is_erased && has_status(stored, "committed") != (stored == in_force))
+		if (stored->is_committed && !stored->is_erased && has_status(stored, "committed") != (stored == in_force && !loaded->is_continued))
 			return HDMS_DIGEST_MISMATCH;
 	}
 	return HDMS_OK;

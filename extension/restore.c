@@ -380,7 +380,7 @@ restore_chain(Candidates *all, Candidate *end, RestoreOutcome *outcome)
 	outcome->unsound += count - sound;
 	if (sound == 0)
 		return;
-	if (ledger_record_restore(all->record, all->node, chain[sound - 1]->state.type, sound))
+	if (ledger_record_restore(all->record, all->node, chain[sound - 1]->state.type, chain[sound - 1]->state.replaces, sound))
 		outcome->restored++;
 	for (int i = 0; i < sound; i++)
 	{
@@ -448,7 +448,7 @@ restore_open(Candidates *all, const Candidate *end, Candidate *candidate, Restor
 	right.ordinal_after = candidate->state.version - 1;
 	if (candidate->row != NULL && ledger_row_is_right(candidate->row, all->record, &right))
 		return;
-	(void) ledger_record_restore(all->record, all->node, state.type, candidate->state.version - 1);
+	(void) ledger_record_restore(all->record, all->node, state.type, state.replaces, candidate->state.version - 1);
 	report_restored(all, ledger_row_restore(candidate->row, all->record, &right), "delivered");
 	outcome->restored++;
 }

@@ -97,7 +97,7 @@ FLOW_PLAN("SELECT count(DISTINCT version_id) FROM hdms_internal.events WHERE rec
 
 /* A patient whom no row of patients names any more is known from the record's events, or by the node. */
 static FlowPlan find_record =
-FLOW_PLAN("SELECT r.patient_ref, r.type, CAST(r.committed AS bigint), p.patient_ref"
+FLOW_PLAN("SELECT r.patient_ref, r.type, CAST(r.committed AS bigint), p.patient_ref, coalesce(CAST(r.replaces AS text), '')"
 		  " FROM (SELECT 1) AS one LEFT JOIN hdms_internal.records r ON r.record = CAST($1 AS uuid)"
 		  " LEFT JOIN hdms_internal.patients p ON p.node_id = $2",
 		  TEXTOID, TEXTOID);
@@ -112,12 +112,14 @@ FLOW_PLAN("WITH named AS (SELECT coalesce((SELECT e.patient_ref FROM hdms_intern
 
 /* Its source_id is known from its events, where those are still there. */
 static FlowPlan write_record =
-FLOW_PLAN("INSERT INTO hdms_internal.records AS r (record, patient_ref, source_id, type, committed)"
+FLOW_PLAN("INSERT INTO hdms_internal.records AS r (record, patient_ref, source_id, type, committed, replaces)"
 		  " VALUES (CAST($1 AS uuid), $2, (SELECT e.source_id FROM hdms_internal.events e WHERE e.record = CAST($1 AS uuid)"
 		  "   AND e.source_id IS NOT NULL AND NOT EXISTS (SELECT FROM hdms_internal.records o WHERE o.source_id = e.source_id)"
-		  "   ORDER BY e.id DESC LIMIT 1), $3, $4)"
-		  " ON CONFLICT (record) DO UPDATE SET patient_ref = excluded.patient_ref, type = excluded.type, committed = excluded.committed",
-		  TEXTOID, TEXTOID, TEXTOID, INT4OID);
+		  "   ORDER BY e.id DESC LIMIT 1), $3, $4, (SELECT CAST($5 AS uuid) WHERE NOT EXISTS (SELECT FROM hdms_internal.records c"
+		  "   WHERE c.replaces = CAST($5 AS uuid) AND c.record <> CAST($1 AS uuid))))"
+		  " ON CONFLICT (record) DO UPDATE SET patient_ref = excluded.patient_ref, type = excluded.type, committed = excluded.committed,"
+		  " replaces = excluded.replaces",
+		  TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID);
 
 static FlowPlan renumber_away =
 FLOW_PLAN("UPDATE hdms_internal.versions SET ordinal = -1 - ordinal WHERE record = CAST($1 AS uuid) AND ordinal >= 0", TEXTOID);
@@ -319,10 +321,11 @@ patient_of(const char *node, const char *record)
 }
 
 bool
-ledger_record_restore(const char *record, const char *node, const char *type, int64 committed)
+ledger_record_restore(const char *record, const char *node, const char *type, const char *replaces, int64 committed)
 {
 	char	   *stored_patient;
 	char	   *stored_type;
+	char	   *stored_replaces;
 	char	   *patient;
 	int64		stored_committed;
 
@@ -331,6 +334,7 @@ ledger_record_restore(const char *record, const char *node, const char *type, in
 	stored_type = row_text(0, 2);
 	stored_committed = row_int64(0, 3);
 	patient = row_text(0, 4);
+	stored_replaces = row_text(0, 5);
 	flow_rows_free();
 	if (stored_committed > committed)
 	{
@@ -342,12 +346,13 @@ ledger_record_restore(const char *record, const char *node, const char *type, in
 	/* A patient who has another node by now keeps the record; nobody else may have it. */
 	if (patient == NULL)
 		patient = stored_patient != NULL ? stored_patient : patient_of(node, record);
-	if (stored_patient != NULL && strcmp(stored_patient, patient) == 0 && same(stored_type, type) && stored_committed == committed)
+	if (stored_patient != NULL && strcmp(stored_patient, patient) == 0 && same(stored_type, type) && stored_committed == committed &&
+		strcmp(stored_replaces, replaces) == 0)
 		return false;
 	if (stored_patient != NULL)
 		flow_run(&keep_record, flow_text(record));
 	flow_run(&write_record, flow_text(record), flow_text(patient), flow_text(type),
-			 (FlowArg) {Int32GetDatum((int32) committed), false});
+			 (FlowArg) {Int32GetDatum((int32) committed), false}, flow_text(replaces[0] != '\0' ? replaces : NULL));
 	return true;
 }
 

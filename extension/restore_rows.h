@@ -60,8 +60,8 @@ extern bool ledger_row_is_right(const LedgerRow *row, const char *record, const 
 /* Puts a version's rows right, or makes them (row NULL); what was there is kept as an incident. Gives the version's id. */
 extern int64 ledger_row_restore(const LedgerRow *row, const char *record, const RightVersion *right);
 
-/* Puts the record's own row right, or makes it. committed: at least so many versions. Gives whether something was wrong. */
-extern bool ledger_record_restore(const char *record, const char *node, const char *type, int64 committed);
+/* Puts the record's own row right, or makes it. replaces: "" where it continues no other. committed: at least so many versions. Gives whether something was wrong. */
+extern bool ledger_record_restore(const char *record, const char *node, const char *type, const char *replaces, int64 committed);
 
 /* Numbers the rows of a record anew in the order of these version ids, the others after them. */
 extern void ledger_renumber(const char *record, const int64 *ids, int count);
