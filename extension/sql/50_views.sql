@@ -130,13 +130,15 @@ COMMENT ON VIEW hdms.workers IS 'The workers of this cluster''s databases';
 
 -- The trail, and what the worker has not moved to it yet.
 CREATE VIEW hdms.audit AS
-	SELECT a.id, a.at, a.login, a.role, a.actor, a.action, a.record, v.ordinal AS version, a.patient_ref, a.purpose, a.is_logged
+	SELECT a.id, a.at, a.login, a.role, a.actor, a.action, a.record, v.ordinal AS version,
+		coalesce(a.patient_ref, r.patient_ref) AS patient_ref, a.purpose, a.is_logged
 	FROM (SELECT id, at, login, role, actor, action, record, version_id, patient_ref, purpose, true AS is_logged FROM hdms_internal.audit
 		UNION ALL
 		SELECT coalesce((SELECT max(m.id) FROM hdms_internal.audit m), 0) + row_number() OVER (ORDER BY q.id),
 			q.at, q.login, q.role, q.actor, q.action, q.record, q.version_id, q.patient_ref, q.purpose, false
 		FROM hdms_internal.audit_queue q) a
-		LEFT JOIN hdms_internal.versions v ON v.id = a.version_id;
+		LEFT JOIN hdms_internal.versions v ON v.id = a.version_id
+		LEFT JOIN hdms_internal.records r ON r.record = a.record;
 COMMENT ON VIEW hdms.audit IS 'Who did and read what, when and for what purpose';
 COMMENT ON COLUMN hdms.audit.id IS 'without gaps and in commit order; of rows that are not in the node''s own log yet, not settled';
 COMMENT ON COLUMN hdms.audit.is_logged IS 'whether the node''s own log has it: it cannot be changed or removed any more without being noticed';

@@ -36,9 +36,6 @@ INSERT INTO hdms_internal.erasures (record, status, before_end, asked_by) VALUES
 INSERT INTO hdms_internal.tombstones (record, number, tombstone) VALUES (gen_random_uuid(), 1, 't');
 INSERT INTO hdms_internal.events (id, kind) VALUES (1, 'status');
 INSERT INTO hdms_internal.audit (id, at, login, role, action) VALUES (1, now(), 'l', 'r', 'a');
-INSERT INTO hdms_internal.repairs (record) VALUES (gen_random_uuid());
-INSERT INTO hdms_internal.recoveries (node_id) VALUES ('n');
-INSERT INTO hdms_internal.incidents (record, what, damaged) VALUES (gen_random_uuid(), 'records', '{}');
 INSERT INTO hdms_internal.log_entries (index, leaf, tag, request_digest, request) VALUES (0, '\x01', '\x02', '\x03', 'q');
 INSERT INTO hdms_internal.log_tiles (level, index, hashes) VALUES (0, 0, '\x01');
 INSERT INTO hdms_internal.log_checkpoints (size, note) VALUES (1, 'n');
