@@ -12,6 +12,7 @@ use Growth;
 use JSON::PP;
 use Notary;
 use Throughput;
+use Trust;
 use Waiting;
 
 $Bench::out = shift // die "usage: bench.pl FOLDER\n";
@@ -92,6 +93,7 @@ my @parts = (
 	[['latency', 'disk', 'device'], sub { Device::measure(wanted('latency'), wanted('disk'), wanted('device')) }],
 	[['waiting'], \&Waiting::measure],
 	[['growth'], \&Growth::measure],
+	[['trust'], \&Trust::measure],
 );
 my $failed = 0;
 

@@ -258,7 +258,8 @@ write_rows(const Patient *patient, Pending *pending, const char *note)
 	fprintf(records, "%s\t%s\tseed/%ld\t%s\t1\n", pending->state.record, patient->ref, pending->number, pending->state.type);
 	fprintf(versions, "%ld\t%s\t1\t", id, pending->state.record);
 	put_bytes(versions, pending->content_digest, HDMS_DIGEST_SIZE);
-	fprintf(versions, "\tcommitted\t30 days\t1\t%s\t%s\t%.0f\t%.3f\n", pending->state.vk, notary, at + TERM, at);
+	fprintf(versions, "\tcommitted\t30 days\t1\t%s\t%s\t%ld\t%.3f\n", pending->state.vk, notary,
+			(long) (pending->state.iat + TERM), at);
 	fprintf(payloads, "%ld\t", id);
 	put_text(payloads, pending->content);
 	fprintf(payloads, "\t%s\t%s\t%s\t", pending->sd_jwt, pending->acceptance, pending->request);

@@ -21,6 +21,7 @@
 
 #include "fn_argument.h"
 #include "fn_verify_log.h"
+#include "fn_verify_notary.h"
 #include "roster.h"
 #include "verification.h"
 
@@ -293,7 +294,9 @@ verify_log(LedgerRun *ledger)
 	{
 		verify_logged_rows(ledger, entry_count);
 		put_failures(ledger, run(find_unlogged, 0, NULL, NULL, NULL));
+		put_failures(ledger, run("SELECT f.* FROM hdms_internal.history_failures() f", 0, NULL, NULL, NULL));
 	}
+	notary_log_verify(put_log_failure, ledger);
 	PopActiveSnapshot();
 }
 

@@ -2,7 +2,7 @@
 -- Here a wish is written down; the worker, who has the keys, signs the tombstone, erases, and tells the patient's device.
 
 CREATE FUNCTION hdms.set_retention(type_pattern text, keep interval) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres AS $$
 BEGIN
 	PERFORM hdms_internal.check_text(type_pattern, 'type_pattern', 200);
 	IF keep < interval '0' THEN

@@ -6,7 +6,7 @@ use HdmsCluster;
 
 our $page = "$top/docs/security.md";
 my ($begin, $end) = ("<!-- attacks: written by UPDATE=1 prove -I tests/lib tests/extension/t/470_attacks.pl -->\n", "<!-- end of attacks -->\n");
-my %word = (refused => 'refused', harmless => 'harmless', unlogged => '**not yet**', missed => '**missed**', broken => '**broken**');
+my %word = (refused => 'refused', harmless => 'harmless', unprotected => '**not prevented**', unlogged => '**not yet**', missed => '**missed**', broken => '**broken**');
 
 sub new
 {
@@ -21,7 +21,7 @@ sub new
 		$cell->{verdicts}{$verdict}++;
 		$cell->{by}{$_} = 1 for $verdict eq 'found' ? split /, /, $attack->{outcome} =~ s/^seen: //r : ();
 		my $line = $expected->line($attack);
-		$self->{why}{$attack->{table}}{$line->{why}} = 1 if $verdict eq 'harmless';
+		$self->{why}{$attack->{table}}{"$verdict: $line->{why}"} = 1 if $verdict =~ /^(harmless|unprotected)$/;
 	}
 	return $self;
 }
@@ -30,14 +30,14 @@ sub cell
 {
 	my ($self, $place, $attack) = @_;
 	my $cell = $self->{cells}{$place}{$attack} or return '–';
-	my @words = map { $word{$_} } grep { $cell->{verdicts}{$_} } qw(broken missed unlogged harmless refused);
+	my @words = map { $word{$_} } grep { $cell->{verdicts}{$_} } qw(broken missed unlogged unprotected harmless refused);
 	return join '; ', join(', ', map { s/^doctor: (.*)/doctor's $1/r } sort keys %{$cell->{by} // {}}) || (), @words;
 }
 
 sub count
 {
 	my ($self) = @_;
-	my %count = map { $_ => 0 } qw(found refused harmless unlogged missed broken);
+	my %count = map { $_ => 0 } qw(found refused harmless unprotected unlogged missed broken);
 	$count{$self->{expected}->verdict($_)}++ for @{$self->{attacks}};
 	return %count;
 }
@@ -49,7 +49,7 @@ sub text
 	my %count = $self->count;
 	my %tables;
 	push @{$tables{(split / /)[0]}}, $_ for @{$self->{order}};
-	my $text = sprintf "%d attacks: %d found, %d refused by a constraint, %d harmless, %d missed%s.\n", scalar @{$self->{attacks}}, @count{qw(found refused harmless)},
+	my $text = sprintf "%d attacks: %d found, %d refused by a constraint, %d harmless, %d not prevented, %d missed%s.\n", scalar @{$self->{attacks}}, @count{qw(found refused harmless unprotected)},
 		$count{missed} + $count{broken} + $count{unlogged}, $count{unlogged} ? " ($count{unlogged} of them are for the node's own log to find, and marked \"not yet\")" : '';
 	for my $table (sort keys %tables)
 	{
@@ -58,7 +58,7 @@ sub text
 		{
 			$text .= '| `' . (split / /, $place)[1] . '` | ' . join(' | ', map { $self->cell($place, $_) } qw(change null swap)) . " |\n";
 		}
-		$text .= "\n" . join('', map { "- harmless: $_\n" } sort keys %{$self->{why}{$table}}) if $self->{why}{$table};
+		$text .= "\n" . join('', map { "- " . s/^unprotected/not prevented/r . "\n" } sort keys %{$self->{why}{$table}}) if $self->{why}{$table};
 	}
 	return $text;
 }

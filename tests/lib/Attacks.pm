@@ -38,6 +38,9 @@ my %seed = (
 	key_changes => "INSERT INTO hdms_internal.key_changes (kind, keys, made_at) VALUES ('rotate', '{signing}', now()), ('rotate', '{log}', now())",
 	former_states => "INSERT INTO hdms_internal.former_states (vk, version_id, version, accept_until) SELECT n::text, n, 1, now() FROM generate_series(1, 2) n",
 	directory_evidence => "INSERT INTO hdms_internal.directory_evidence (kind) VALUES ('a'), ('b')",
+	witnessed => "INSERT INTO hdms_internal.witnessed (origin, node_id, size, root, note) VALUES ('a', 'a', 1, '\\x00', 'a'), ('b', 'b', 2, '\\x01', 'b')",
+	witnesses => "INSERT INTO hdms_internal.witnesses (origin, node_id) VALUES ('a', 'a'), ('b', 'b')",
+	forks => "INSERT INTO hdms_internal.forks (kind, origin, node_id, told_by, seen, shown) VALUES ('two-trees', 'a', 'a', 'a', 'a', 'a'), ('no-proof', 'b', 'b', 'b', 'b', 'b')",
 	probes => 'INSERT INTO hdms_internal.probes (version_id, notary, asked_by, probe, deadline) SELECT n, n::text, gen_random_uuid(), gen_random_uuid(), now() FROM generate_series(1, 2) n',
 );
 
@@ -202,7 +205,7 @@ sub read
 			next;
 		}
 		my ($table, $columns, $attacks, $word, $why) = split /\s*\|\s*/, $_, 5;
-		die "$file: cannot understand: $_\n" unless ($why // '') ne '' && $word =~ /^(found|log|harmless)$/ && $table =~ /^(\w+)(?:\[([\w,]+)\])?$/;
+		die "$file: cannot understand: $_\n" unless ($why // '') ne '' && $word =~ /^(found|log|harmless|unprotected)$/ && $table =~ /^(\w+)(?:\[([\w,]+)\])?$/;
 		my ($name, $rows) = ($1, $2);
 		push @{$self->{lines}}, {table => $name, rows => defined $rows ? {map { $_ => 1 } split /,/, $rows} : undef,
 			columns => {map { $_ => 1 } split ' ', $columns}, attacks => $attacks eq 'all' ? undef : {map { $_ => 1 } split ' ', $attacks}, class => $word, why => $why};
@@ -221,7 +224,7 @@ sub line
 	return $fit[-1];
 }
 
-# What came of an attack: found, refused, harmless, missed, unlogged (the log that must find it is not there), broken (an error instead of an answer).
+# What came of an attack: found, refused, harmless, unprotected (and said so), missed, unlogged (the log that must find it is not there), broken (an error instead of an answer).
 sub verdict
 {
 	my ($self, $attack) = @_;
@@ -229,7 +232,7 @@ sub verdict
 	return 'refused' if $attack->{outcome} =~ /^refused/;
 	return 'found' if $attack->{outcome} =~ /^seen: ./;
 	return 'broken' if $attack->{outcome} ne 'seen: ';
-	return $class eq 'harmless' ? 'harmless' : $class eq 'log' && !$self->{has_log} ? 'unlogged' : 'missed';
+	return $class =~ /^(harmless|unprotected)$/ ? $class : $class eq 'log' && !$self->{has_log} ? 'unlogged' : 'missed';
 }
 
 1;
