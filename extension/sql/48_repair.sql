@@ -67,7 +67,10 @@ BEGIN
 	INSERT INTO hdms_internal.recoveries AS r (node_id)
 		SELECT p.node_id FROM hdms_internal.patients p WHERE p.node_id IS NOT NULL
 		UNION
+		-- Of the other persons that are known here most belong to other institutions, which this one is a notary for.
 		SELECT n.node_id FROM hdms_internal.peers n WHERE n.kind = 'person'
+			AND (EXISTS (SELECT FROM hdms_internal.events e WHERE e.node_id = n.node_id)
+				OR NOT EXISTS (SELECT FROM hdms_internal.events e WHERE e.node_id IS NOT NULL))
 		ON CONFLICT (node_id) DO UPDATE SET status = 'queued', place = NULL, jti = NULL, pages = 0, copies = 0, restored = 0, unsound = 0,
 			problem = NULL, next_try = clock_timestamp(), started_at = clock_timestamp(), updated_at = clock_timestamp(), finished_at = NULL
 			WHERE r.status = 'complete';
