@@ -3,7 +3,8 @@
 #   make deps      installs what building, testing and the demo need (Debian packages; asks sudo when not root)
 #   make           builds everything into build/
 #   make install   installs extension, server, device program and tool (PREFIX=/usr/local, PG_CONFIG=pg_config)
-#   make demo      shows the storing flow on real FHIR data, in a temporary PostgreSQL  (DATA=DIR, KEEP=1)
+#   make demo      shows the storing flow on real FHIR data, in a temporary PostgreSQL  (DATA=DIR, KEEP=1);
+#                  ACT=trust: forgery, loss and old backups, and how they are found and repaired
 #   make check     runs all tests
 #   make bench     measures, each figure beside its yardstick
 #   make lint      compiler warnings of gcc and clang, cppcheck, clang-tidy

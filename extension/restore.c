@@ -13,6 +13,7 @@
 #include "flow_plan.h"
 #include "flow_version.h"
 #include "fn_audit.h"
+#include "ledger_digest.h"
 #include "node.h"
 #include "restore.h"
 #include "restore_rows.h"
@@ -266,14 +267,18 @@ verify_chain(const Candidates *all, Candidate **chain, int count)
 	}
 }
 
+/* The event promises the bytes that were put back: the one that promised them first may be lost, too. */
 static void
-report_restored(const Candidates *all, int64 version_id, const char *status)
+report_restored(const Candidates *all, int64 version_id, const RightVersion *right)
 {
+	unsigned char digest[HDMS_DIGEST_SIZE];
 	VersionRow	row;
 	pg_uuid_t  *record;
 
+	ledger_evidence_digest(right->state->vk, right->state_text, right->acceptance, right->request, right->receipt, digest);
 	if (version_load(version_id, &row))
-		event_write("repaired", all->record, version_id, row.patient_ref, row.source_id, status, NULL);
+		event_write_evidence("repaired", all->record, version_id, row.patient_ref, row.source_id, right->status, NULL,
+							 right->receipt != NULL ? digest : NULL);
 	record = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(all->record)));
 	audit_write("put back", record, version_id, NULL, NULL);
 }
@@ -308,7 +313,7 @@ restore_version(const Candidates *all, Candidate *candidate, const char *status,
 	if (candidate->row != NULL && ledger_row_is_right(candidate->row, all->record, &right))
 		return false;
 	id = ledger_row_restore(candidate->row, all->record, &right);
-	report_restored(all, id, status);
+	report_restored(all, id, &right);
 	return true;
 }
 
@@ -449,7 +454,7 @@ restore_open(Candidates *all, const Candidate *end, Candidate *candidate, Restor
 	if (candidate->row != NULL && ledger_row_is_right(candidate->row, all->record, &right))
 		return;
 	(void) ledger_record_restore(all->record, all->node, state.type, state.replaces, candidate->state.version - 1);
-	report_restored(all, ledger_row_restore(candidate->row, all->record, &right), "delivered");
+	report_restored(all, ledger_row_restore(candidate->row, all->record, &right), &right);
 	outcome->restored++;
 }
 
