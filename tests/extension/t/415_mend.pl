@@ -30,7 +30,7 @@ sub repair
 	$north->wait_for("SELECT status <> 'asked' FROM hdms.repairs WHERE id = $id", 't');
 	return $north->sql("SELECT status FROM hdms.repairs WHERE id = $id");
 }
-sub evidence { return $north->sql("SELECT id, evidence FROM hdms_internal.events WHERE evidence IS NOT NULL ORDER BY id"); }
+sub evidence { return $north->sql("SELECT id, evidence FROM hdms_internal.events WHERE kind = 'status' AND evidence IS NOT NULL ORDER BY id"); }
 sub leaves { my ($count) = @_; return $north->sql("SELECT index, leaf FROM hdms_internal.ledger_entries WHERE index < $count ORDER BY index"); }
 
 wait_signed();
