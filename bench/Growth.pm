@@ -46,9 +46,10 @@ CREATE TEMP TABLE seeded (id bigint, record uuid, ordinal integer, content_diges
 INSERT INTO hdms_internal.versions ($columns{versions}, created_at, issued_at, delivered_at, ended_at) OVERRIDING SYSTEM VALUE
 	SELECT id, record, ordinal, content_digest, status, accept_within, version, vk, notary, to_timestamp(accept_until), t, t, t, t, t FROM seeded, to_timestamp(leaf_at) t ORDER BY id;
 SELECT setval('hdms_internal.versions_id_seq', $states);
-INSERT INTO hdms_internal.events (id, kind, record, version_id, patient_ref, source_id, status)
-	SELECT (v.id - 1) * 3 + n + (SELECT coalesce(max(id), 0) FROM hdms_internal.events), 'status', v.record, v.id, r.patient_ref, r.source_id, (ARRAY['issued', 'delivered', 'committed'])[n]
-	FROM hdms_internal.versions v JOIN hdms_internal.records r USING (record), generate_series(1, 3) n ORDER BY 1;
+INSERT INTO hdms_internal.events (id, kind, record, version_id, patient_ref, source_id, status, evidence)
+	SELECT (v.id - 1) * 3 + n + (SELECT coalesce(max(id), 0) FROM hdms_internal.events), 'status', v.record, v.id, r.patient_ref, r.source_id, (ARRAY['issued', 'delivered', 'committed'])[n],
+		CASE n WHEN 3 THEN sha256('hdms.v1/evidence'::bytea || v.vk::bytea || sha256(p.state::bytea) || sha256(p.acceptance::bytea) || sha256(p.request::bytea) || sha256(convert_to(p.receipt, 'UTF8'))) END
+	FROM hdms_internal.versions v JOIN hdms_internal.records r USING (record) JOIN hdms_internal.payloads p ON p.id = v.id, generate_series(1, 3) n ORDER BY 1;
 INSERT INTO hdms_internal.processed (jti, iss, expires_at) SELECT gen_random_uuid(), p.node_id, now() + interval '30 days'
 	FROM hdms_internal.records r JOIN hdms_internal.patients p USING (patient_ref), generate_series(1, 2);
 VACUUM ANALYZE;
@@ -59,8 +60,8 @@ INSERT INTO hdms_internal.processed (jti, iss, expires_at) SELECT gen_random_uui
 VACUUM ANALYZE;
 CHECKPOINT;
 SQL
-	# That what was made is what the system makes: a sample must pass the same verification.
-	my $wrong = $north->sql("SELECT count(*) FROM (SELECT record FROM hdms_internal.records WHERE source_id LIKE 'seed/%' ORDER BY record LIMIT 20) r, LATERAL hdms.verify(r.record) c WHERE NOT c.ok");
+	# That what was made is what the system makes: a sample must pass the same verification. Only its events are in no log.
+	my $wrong = $north->sql("SELECT count(*) FROM (SELECT record FROM hdms_internal.records WHERE source_id LIKE 'seed/%' ORDER BY record LIMIT 20) r, LATERAL hdms.verify(r.record) c WHERE NOT c.ok AND c.check_name <> 'log'");
 	die "the seeded ledger is not valid\n" if $wrong != 0;
 	unlink glob "$folder/*";
 }
