@@ -53,7 +53,7 @@ sub nonsense
 		}
 	}
 	close $listener;
-	is($count, 0, "$what: the nodes go on asking");
+	ok($count <= 0, "$what: the nodes go on asking");
 	return;
 }
 
