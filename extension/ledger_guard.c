@@ -18,6 +18,7 @@
 #include "key_store.h"
 #include "ledger_guard.h"
 #include "ledger_log.h"
+#include "ledger_mend.h"
 #include "node.h"
 #include "roster.h"
 #include "settings.h"
@@ -108,6 +109,8 @@ ledger_guard_check(void)
 	HdmsCheckpoint kept;
 	int64		epoch;
 
+	if (problem != NULL && ledger_mend_now())
+		problem = merkle_log_damage(log);
 	if (problem != NULL)
 		return psprintf("its own log is damaged: %s", problem);
 	epoch = note != NULL ? note_epoch(note) : own_node.ledger_epoch;

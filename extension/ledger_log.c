@@ -166,7 +166,7 @@ sign_checkpoint(void)
 		roster_report_ledger(checkpoint.size, checkpoint.root);
 }
 
-/* A log that is damaged is no reason to try again: nothing is signed any more. */
+/* A log that is damaged, and cannot be computed again, is no reason to try again: nothing is signed any more. */
 static void
 sign_or_halt(void)
 {
@@ -193,7 +193,8 @@ sign_or_halt(void)
 	if (damage == NULL)
 		return;
 	transaction_begin("noting that the node's own log is damaged");
-	join_halt(damage);
+	if (!ledger_mend_now())
+		join_halt(damage);
 	transaction_commit();
 }
 

@@ -181,6 +181,13 @@ attempt(bool leaves_too)
 	return is_mended;
 }
 
+bool
+ledger_mend_now(void)
+{
+	/* The leaves may have been rewritten together with what they cover; or be right, and only hashes above them changed. */
+	return merkle_log_promised_size(ledger_log_tree()) > 0 && (attempt(true) || attempt(false));
+}
+
 long
 ledger_mend_timeout(void)
 {
@@ -196,8 +203,7 @@ ledger_mend(void)
 	not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AT_MOST_EVERY_MS);
 	transaction_begin("putting the node's own log in order");
 
-	/* The leaves may have been rewritten together with what they cover; or be right, and only hashes above them changed. */
-	if (merkle_log_promised_size(ledger_log_tree()) > 0 && !attempt(true) && !attempt(false))
+	if (!ledger_mend_now())
 		ereport(LOG,
 				(errmsg("the node's own log is not what its newest checkpoint signed, and computing it again does not make it so"),
 				 errhint("hdms.verify_ledger() says which rows differ. A record is put back by hdms.repair(); rows of events and of the audit trail only by a backup.")));
