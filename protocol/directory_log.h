@@ -12,7 +12,7 @@
  * where seq is the entry's number, and 0 of an admission. Entry bundles have each leaf behind its length in 2 bytes
  * (C2SP tlog-tiles). All numbers are big-endian.
  *
- * The log's origin is "hdms.v1/directory/" || the network key's thumbprint || "/" || generation, a time in seconds.
+ * The log's origin is "hdms.v1/directory/" || the network key's thumbprint || "/" || generation, a time in milliseconds.
  * A directory that lost leaves begins a later generation from nothing; within one generation the tree only grows.
  */
 #ifndef HDMS_DIRECTORY_LOG_H

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "query.h"
+#include "server_clock.h"
 
 #define ROWS_AT_ONCE	"500"
 #define ROWS_MAX		500
@@ -197,7 +198,7 @@ save_checkpoint(Sequencing *sequencing)
 static bool
 begin_generation(Sequencing *sequencing, const SeenCheckpoint *seen, const char *why)
 {
-	int64_t		generation = sequencing->now;
+	int64_t		generation = wall_milliseconds();
 	bool		is_first = sequencing->generation == 0 && seen == NULL;
 
 	if (generation <= sequencing->generation)

@@ -15,6 +15,15 @@ wall_seconds(void)
 	return (int64_t) time(NULL);
 }
 
+static inline int64_t
+wall_milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Microseconds since some moment in the past; never goes back. */
 static inline int64_t
 monotonic_us(void)
