@@ -170,7 +170,7 @@ compare(bool *has_news)
 	if (target.generation > kept->generation)
 	{
 		/* The time is the server's: one from the future would keep a later one from being believed. */
-		if (target.generation > courier_now() + 86400)
+		if (target.generation > (courier_now() + 86400) * 1000)
 			return "the log is from the future";
 		watch_begin_generation(&target);
 		return NULL;
