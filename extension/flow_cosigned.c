@@ -163,7 +163,7 @@ ask(MerkleLog *log, const char *origin, const char *witness, int64 seen)
 static int
 look_after(MerkleLog *log, const char *origin, const char *witness)
 {
-	int64		started = (int64) timestamptz_to_time_t(MyStartTimestamp) * 1000;
+	int64		started = (MyStartTimestamp + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;	/* milliseconds since 1970 */
 	int64		now = node_now_ms();
 	int64		seen = 0;
 	int64		cosigned_size = -1;

@@ -36,6 +36,7 @@ CREATE FUNCTION hdms_internal.history_failures(OUT record uuid, OUT version inte
 	UNION ALL SELECT v.record, v.ordinal, 'history', 'the version has a reason, and nothing that it would be the reason of'
 		FROM kept v JOIN said s ON s.version_id = v.id WHERE v.status IN ('issued', 'delivered', 'committed', 'superseded', 'erased')
 			AND v.reason NOT IN ('late', 'notary-silent')
+			AND NOT EXISTS (SELECT FROM hdms_internal.events e WHERE e.version_id = v.id AND e.reason = v.reason)
 	UNION ALL SELECT v.record, v.ordinal, 'history', 'the version was delivered or ended before it was signed'
 		FROM kept v WHERE v.status IN ('waiting_for_patient', 'waiting_for_previous', 'queued') AND (v.delivered_at IS NOT NULL OR v.ended_at IS NOT NULL)
 	UNION ALL SELECT a.record, NULL, 'history', 'the record was to be erased by another, at another time or for another reason than the audit trail says'
@@ -54,6 +55,9 @@ CREATE FUNCTION hdms_internal.history_failures(OUT record uuid, OUT version inte
 		FROM hdms_internal.records r JOIN (SELECT DISTINCT ON (e.record) e.record, e.source_id FROM hdms_internal.events e
 			WHERE e.kind = 'status' AND e.record IS NOT NULL ORDER BY e.record, e.id) f ON f.record = r.record
 		WHERE r.source_id IS DISTINCT FROM f.source_id
+			-- Of a record that another continues it has gone to that one, or to the one after it.
+			AND NOT (r.source_id IS NULL AND EXISTS (SELECT FROM hdms_internal.records n WHERE n.replaces = r.record)
+				AND EXISTS (SELECT FROM hdms_internal.records n WHERE n.replaces IS NOT NULL AND n.source_id = f.source_id))
 	UNION ALL SELECT NULL, NULL, 'history', 'patient ' || quote_literal(p.patient_ref) || ' was paired at another time than the event says'
 		FROM hdms_internal.patients p LEFT JOIN LATERAL (SELECT e.at FROM hdms_internal.events e WHERE e.patient_ref = p.patient_ref AND e.record IS NULL
 			AND e.status = 'paired' ORDER BY e.id DESC LIMIT 1) b ON true
